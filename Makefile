@@ -1,0 +1,105 @@
+# facemill: one program and its tests.  `make help` says what there is.
+#
+#   CC=clang            another compiler (mpicc is told to use it too)
+#   SAN=address,undefined   sanitizers     MODE=debug   no optimisation, more checks
+#   V=1                 show the commands
+# Each combination builds into a folder of its own.
+
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+MPICC   ?= mpicc
+PREFIX  ?= /usr/local
+DESTDIR ?=
+MODE    ?= release
+SAN     ?=
+V       ?=
+
+comma   := ,
+VARIANT := $(MODE)$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+B       := build/$(VARIANT)
+Q       := $(if $(V),,@)
+export OMPI_CC := $(CC)
+export MPICH_CC := $(CC)
+
+PACKAGES := libsodium lmdb libzmq openblas libpng libjpeg jansson yaml-0.1
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+VERSION := 0.1.0
+
+OPTIMISE := $(if $(filter debug,$(MODE)),-O1 -DFM_DEBUG,-O3)
+# No contraction: a product and a sum are fused where the source says so, never
+# by the compiler's choice, so that gcc, clang and every -O level agree.
+CFLAGS  := -std=c11 -D_POSIX_C_SOURCE=200809L -DFM_VERSION='"$(VERSION)"' $(OPTIMISE) -g -ffp-contract=off \
+           -fno-math-errno -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow \
+           -I. $(PKG_CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+LDFLAGS := $(if $(SAN),-fsanitize=$(SAN))
+LDLIBS  := $(PKG_LIBS) -llinear -lpthread -lm
+AVX2    := -mavx2 -mfma -mf16c
+AVX512  := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mavx2 -mf16c -mprefer-vector-width=512
+
+LIB_SRC  := $(filter-out jobs/main.c,$(wildcard base/*.c proto/*.c storage/*.c worker/*.c worker/*/*.c \
+              coordinator/*.c coordinator/*/*.c cluster/*.c jobs/*.c jobs/*/*.c))
+LIB_OBJ  := $(LIB_SRC:%.c=$B/%.o)
+TEST_SRC := $(wildcard tests/*/test_*.c)
+TEST_BIN := $(TEST_SRC:%.c=$B/%)
+HEADERS  := $(wildcard */*.h */*/*.h)
+
+.PHONY: all check check-unit check-system demo bench lint install clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $B/facemill  ## build the program (default)
+
+$B/facemill: $B/jobs/main.o $B/libfacemill.a
+	@echo "  LINK  $@"
+	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$B/libfacemill.a: $(LIB_OBJ)
+	$Qrm -f $@ && ar rcs $@ $^
+
+$B/cluster/%.o: cluster/%.c
+	@echo "  MPICC $<"
+	$Qmkdir -p $(@D) && $(MPICC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$B/%_avx2.o: %_avx2.c
+	@echo "  CC    $<"
+	$Qmkdir -p $(@D) && $(CC) $(CFLAGS) $(AVX2) -MMD -MP -c -o $@ $<
+
+$B/%_avx512.o: %_avx512.c
+	@echo "  CC    $<"
+	$Qmkdir -p $(@D) && $(CC) $(CFLAGS) $(AVX512) -MMD -MP -c -o $@ $<
+
+$B/%.o: %.c
+	@echo "  CC    $<"
+	$Qmkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$B/tests/%: $B/tests/%.o $B/tests/check.o $B/libfacemill.a
+	@echo "  LINK  $@"
+	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+check: $B/facemill $(TEST_BIN) lint  ## the whole test suite; closes with one line of counts
+	@FACEMILL=$(CURDIR)/$B/facemill sh tests/run $(TEST_BIN) $(wildcard tests/system/*.sh)
+
+check-unit: $(TEST_BIN)  ## unit tests only; ONLY=worker/image for one folder
+	@sh tests/run $(filter $B/tests/$(ONLY)%,$(TEST_BIN))
+
+check-system: $B/facemill  ## system tests only; ONLY=name for one
+	@FACEMILL=$(CURDIR)/$B/facemill sh tests/run $(wildcard tests/system/*$(ONLY)*.sh)
+
+lint: $(HEADERS:%.h=$B/headers/%.ok)  ## layers, headers that compile alone, forbidden words
+	@sh tests/lint
+
+$B/headers/%.ok: %.h
+	$Qmkdir -p $(@D) && $(MPICC) $(CFLAGS) -x c -c -o /dev/null -include $< /dev/null && touch $@
+
+install: $B/facemill  ## install under $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/facemill/models
+	install -m 755 $B/facemill $(DESTDIR)$(PREFIX)/bin/facemill
+	install -m 644 models/README.md $(wildcard models/*.f32 models/*.tsv) $(DESTDIR)$(PREFIX)/share/facemill/models/
+
+clean:  ## remove everything that was built
+	rm -rf build
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $B/jobs/main.d $B/tests/check.d

@@ -1,0 +1,66 @@
+#include "base/fault.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FAULTS_MAX 16
+
+typedef struct {
+    char name[48];
+    unsigned long at;
+    char action[8];
+    unsigned long passes;
+} fault;
+
+static fault faults[FAULTS_MAX];
+static int n_faults = -1;
+
+void fm_fault_set(const char *list)
+{
+    const char *at = list;
+
+    memset(faults, 0, sizeof faults);
+    n_faults = 0;
+    while (at && *at && n_faults < FAULTS_MAX) {
+        fault *f = &faults[n_faults];
+
+        f->at = 1;
+        snprintf(f->action, sizeof f->action, "fail");
+        if (sscanf(at, "%47[^:,]:%lu:%7[a-z]", f->name, &f->at, f->action) >= 1)
+            n_faults++;
+        at = strchr(at, ',');
+        at = at ? at + 1 : NULL;
+    }
+}
+
+bool fm_fault(const char *name)
+{
+    bool hit = false;
+
+    if (n_faults == 0)
+        return false;
+    if (n_faults < 0)
+        fm_fault_set(getenv("FACEMILL_FAULT"));
+    for (int i = 0; i < n_faults; i++) {
+        fault *f = &faults[i];
+        bool always = strcmp(f->action, "fails") == 0;
+
+        if (strcmp(f->name, name) != 0)
+            continue;
+        f->passes++;
+        if (f->passes != f->at && !(always && f->passes > f->at))
+            continue;
+        if (strcmp(f->action, "kill") == 0)
+            raise(SIGKILL);
+        else if (strcmp(f->action, "stop") == 0)
+            raise(SIGSTOP);
+        else
+            hit = true;
+    }
+    if (hit)
+        errno = EIO;
+    return hit;
+}
