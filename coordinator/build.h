@@ -1,0 +1,68 @@
+/* A distributed build: every photograph of a list gets its photo record and its
+ * code into the store, by crews of workers that may die at any moment.
+ *
+ * The coordinator is one process outside MPI.  It plans shards, grants leases
+ * over ZeroMQ, keeps the catalog, starts crews again that died, and seals what
+ * dead workers left. */
+#ifndef FM_COORDINATOR_BUILD_H
+#define FM_COORDINATOR_BUILD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/reason.h"
+#include "proto/recipe.h"
+
+/* How crews are started; filled by cluster/launch.h, so that this layer knows no MPI. */
+typedef struct {
+    /* Start crew number `crew` that joins with what join_file says (proto/join.h). 0 or a negative code. */
+    int (*start)(void *ctx, uint32_t crew, const char *join_file, fm_err *err);
+    /* Has it ended?  *ended is set; *status is informative only (a crew's success is read from what it wrote). */
+    int (*poll)(void *ctx, uint32_t crew, bool *ended, int *status, fm_err *err);
+    /* End it: SIGTERM, then SIGKILL after a grace. */
+    void (*stop)(void *ctx, uint32_t crew);
+    void *ctx;
+    uint32_t crews;         /* how many crews to keep up; 0: none is started here, workers come by themselves */
+} fm_crew_ops;
+
+typedef struct {
+    uint64_t photographs;           /* in the list */
+    uint64_t done;                  /* acknowledged or found in the store */
+    uint64_t photos_made, photos_reused;
+    uint64_t codes_made, codes_reused;
+    uint64_t left_out[FM_REASON_COUNT];
+    uint64_t leases_lost;           /* shards handed out again */
+    uint32_t crews_lost, workers;
+    double seconds;
+} fm_build_counts;
+
+typedef struct {
+    const char *store_dir;          /* OUT/store; created when missing */
+    const char *run_dir;            /* OUT/run: join file and status endpoint; private to the user */
+    const char *scratch_dir;        /* where workers write open segments; NULL: store_dir/open */
+    const fm_recipe *recipe;
+    fm_digest encoder;              /* SHA-256 of the encoder's model file; zero: chips only */
+    const char *detector_path, *landmarks_path, *encoder_path;   /* model files that a crew's rank 0 reads */
+    const char *const *paths;       /* [n_paths] photographs, absolute; borrowed for the call */
+    size_t n_paths;
+    uint32_t shard_size;            /* photographs a lease; 0: chosen */
+    uint32_t lease_timeout_ms;      /* 0: 30,000 */
+    bool paranoid;                  /* hash every file instead of trusting size and mtime */
+    fm_crew_ops crews;
+    void (*progress)(void *ctx, const fm_build_counts *now);   /* called about once a second; may be NULL */
+    void *progress_ctx;
+    const volatile sig_atomic_t *stop;  /* set by a signal handler: drain, then return -EINTR */
+} fm_build_spec;
+
+/* Run the build to its end.
+ * counts  written always, also on failure, with how far it came.
+ * Returns 0; -EAGAIN (another coordinator holds the store), -EINTR (stopped;
+ * everything acknowledged is kept, run again to go on), -EIO (crews die without
+ * getting anywhere), or what the store gives.
+ * Ranks: local, outside MPI. */
+int fm_build_run(const fm_build_spec *spec, fm_build_counts *counts, fm_err *err);
+
+#endif
