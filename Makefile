@@ -28,7 +28,7 @@ VERSION := 0.1.0
 OPTIMISE := $(if $(filter debug,$(MODE)),-O1 -DFM_DEBUG,-O3)
 # No contraction: a product and a sum are fused where the source says so, never
 # by the compiler's choice, so that gcc, clang and every -O level agree.
-CFLAGS  := -std=c11 -D_POSIX_C_SOURCE=200809L -DFM_VERSION='"$(VERSION)"' $(OPTIMISE) -g -ffp-contract=off \
+CFLAGS  := -std=c11 -D_XOPEN_SOURCE=700 -DFM_VERSION='"$(VERSION)"' $(OPTIMISE) -g -ffp-contract=off \
            -fno-math-errno -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow \
            -I. $(PKG_CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 LDFLAGS := $(if $(SAN),-fsanitize=$(SAN))

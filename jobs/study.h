@@ -1,0 +1,104 @@
+/* The study file: one YAML file says everything about a study. */
+#ifndef FM_JOBS_STUDY_H
+#define FM_JOBS_STUDY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "proto/recipe.h"
+
+#define FM_COHORTS_MAX 32
+#define FM_SELECTS_MAX 16
+#define FM_SELECT_VALUES_MAX 32
+#define FM_BANDS_MAX 64
+
+typedef enum { FM_ROLE_CASE, FM_ROLE_CONTROL } fm_role;
+typedef enum {
+    FM_FORMAT_CSV, FM_FORMAT_TSV, FM_FORMAT_FOLDER, FM_FORMAT_UTKFACE,
+    /* known to the contract, not in this version */
+    FM_FORMAT_MEGAAGE, FM_FORMAT_FAIRFACE, FM_FORMAT_FGNET, FM_FORMAT_LFW, FM_FORMAT_ALL_AGE_FACES
+} fm_cohort_format;
+
+typedef struct {
+    char name[64];
+    int role;                   /* fm_role */
+    int format;                 /* fm_cohort_format */
+    char path[FM_PATH_MAX];     /* manifest or folder, absolute */
+} fm_cohort;
+
+/* A sample must have this column within the range, or equal to one of the values. */
+typedef struct {
+    char column[64];
+    bool is_range;
+    double low, high;
+    int n_values;
+    char values[FM_SELECT_VALUES_MAX][64];
+} fm_select;
+
+typedef struct {
+    bool on;
+    bool by_sex, by_age;
+    int n_bands;                /* edges: band i is [bands[i], bands[i+1]) , the last edge included */
+    double bands[FM_BANDS_MAX];
+    int64_t ratio;              /* controls a case */
+} fm_match_spec;
+
+typedef enum { FM_TASK_COHORT, FM_TASK_SEX, FM_TASK_AGE, FM_TASK_COLUMN } fm_task_kind;
+
+typedef struct {
+    int kind;                   /* fm_task_kind */
+    double age;                 /* FM_TASK_AGE: positive class is age >= this */
+    char column[64];            /* FM_TASK_COLUMN */
+} fm_task;
+
+typedef enum { FM_STUDY_FC, FM_STUDY_SVM, FM_STUDY_LOGISTIC } fm_study_head_kind;
+
+typedef struct {
+    int kind;                   /* fm_study_head_kind */
+    int64_t hidden, batch, epochs;
+    double dropout, l2, learning_rate, C;
+} fm_study_head;
+
+typedef enum { FM_SPLIT_HOLDOUT, FM_SPLIT_KFOLD, FM_SPLIT_GIVEN } fm_study_split;
+
+typedef struct {
+    int split;                  /* fm_study_split */
+    int64_t folds, repeats, bootstrap;
+    char group[64];             /* column whose equal values stay on one side; subject */
+    double test_fraction;       /* holdout */
+} fm_study_evaluate;
+
+typedef struct {
+    char name[128];
+    int64_t seed;
+    char file[FM_PATH_MAX];     /* absolute */
+    char dir[FM_PATH_MAX];      /* of the study file, absolute */
+    char out[FM_PATH_MAX];      /* absolute */
+    fm_digest digest;           /* of the file's bytes */
+    int n_cohorts;
+    fm_cohort cohorts[FM_COHORTS_MAX];
+    int n_selects;
+    fm_select selects[FM_SELECTS_MAX];
+    fm_match_spec match;
+    fm_recipe recipe;           /* model digests zero until models are looked up */
+    char encoder[64];           /* name of a model in models.tsv */
+    bool embedding;             /* code: embedding (128) instead of pooled (256) */
+    fm_task task;
+    fm_study_head head;
+    fm_study_evaluate evaluate;
+    char scratch[FM_PATH_MAX];  /* store.scratch, absolute; "" for the store itself */
+    int64_t nodes, ranks, shard;
+} fm_study;
+
+/* Read and check a study file.  Nothing it names is opened.
+ * out  large (about 150 KB): keep it off the stack; written only on success.
+ * Errors: -EINVAL with file, line, what is wrong and the nearest key; -ENOTSUP for
+ * what the contract knows and this version does not; what reading gives. */
+int fm_study_load(const char *path, fm_study *out, fm_err *err);
+
+const char *fm_cohort_format_name(int format);
+
+#endif

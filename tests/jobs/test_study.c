@@ -1,0 +1,192 @@
+/* Study files, manifests and matching: what strangers hand us. */
+#include "tests/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "jobs/match.h"
+#include "jobs/samples.h"
+#include "jobs/study.h"
+
+static const char *put(const char *name, const char *text)
+{
+    static char path[4][FM_PATH_MAX];
+    static int next;
+    char *p = path[next++ % 4];
+    char *slash;
+
+    fm_path_join(p, FM_PATH_MAX, check_tmpdir(), name, NULL);
+    slash = strrchr(p, '/');
+    *slash = '\0';
+    fm_dir_make(p, NULL);
+    *slash = '/';
+    if (fm_file_write(p, text, strlen(text), NULL) != 0)
+        abort();
+    return p;
+}
+
+static fm_study *load(const char *text, fm_err *err)
+{
+    static fm_study study;
+
+    *err = (fm_err)FM_ERR_INIT;
+    return fm_study_load(put("s.yaml", text), &study, err) == 0 ? &study : NULL;
+}
+
+#define COHORT "cohorts: [{name: a, role: case, format: csv, path: a/m.csv}]\n"
+
+static void contract_example_is_read(void)
+{
+    fm_err err;
+    fm_study *s = load("name: demo\nseed: 7\nout: results/demo\n"
+                       "cohorts:\n  - {name: clinic, role: case, format: csv, path: clinic/manifest.csv}\n"
+                       "  - {name: population, role: control, format: utkface, path: faces}\n"
+                       "select: {age: [10, 120], race: [white, asian]}\n"
+                       "match: {by: [sex, age], bands: [0,10,20], ratio: 2}\n"
+                       "recipe:\n  detector: {kind: hog, upsample: 1, threshold: 0.5, face: only}\n  landmarks: 5\n"
+                       "  chip: {size: 150, padding: 0.25}\n  mask: none\n"
+                       "encoder: {model: dlib-resnet, code: embedding}\ntask: {label: age>=40}\n"
+                       "head: {kind: fc, hidden: 32, dropout: 0.25, l2: 1e-3, learning_rate: 1e-3, batch: 10, epochs: 5}\n"
+                       "evaluate: {split: kfold, folds: 10, repeats: 2, group: subject, test_fraction: 0.5, bootstrap: 100}\n"
+                       "store: {encrypt: false}\ncluster: {nodes: 1, ranks: 0}\n", &err);
+
+    REQUIRE(s != NULL);
+    CHECK_INT(s->n_cohorts, 2);
+    CHECK(strstr(s->cohorts[0].path, "/clinic/manifest.csv") && s->cohorts[0].path[0] == '/');
+    CHECK(s->selects[0].is_range && !s->selects[1].is_range && s->selects[1].n_values == 2);
+    CHECK_INT(s->match.n_bands, 3);
+    CHECK_INT(s->match.ratio, 2);
+    CHECK(s->recipe.upsample == 1 && s->recipe.face == FM_FACE_ONLY && s->recipe.landmarks == 5);
+    CHECK_NEAR(s->recipe.threshold, 0.5, 0);
+    CHECK(s->embedding && s->task.kind == FM_TASK_AGE && s->task.age == 40);
+    CHECK_INT(s->head.hidden, 32);
+    CHECK_INT(s->evaluate.folds, 10);
+}
+
+static void mistakes_name_line_and_remedy(void)
+{
+    static const struct { const char *text; int rc; const char *say; } cases[] = {
+        {"name: x\n" COHORT "encodre: {}\n", -EINVAL, ":3: study: unknown key \"encodre\"; did you mean \"encoder\""},
+        {"name: x\n" COHORT "head: {epochs: many}\n", -EINVAL, ":3: epochs: expected a whole number"},
+        {"name: x\n" COHORT "head: {epochs: 0}\n", -EINVAL, "from 1 to"},
+        {"name: x\n" COHORT "recipe: {landmarks: 7}\n", -EINVAL, "5 or 68"},
+        {"name: x\n", -EINVAL, "\"cohorts\" is missing"},
+        {"name: x\nname: y\n" COHORT, -EINVAL, ":2: study: key \"name\" stands here twice"},
+        {"name: [x\n", -EINVAL, "not YAML"},
+        {"- x\n", -EINVAL, "expected a mapping"},
+        {"", -EINVAL, "is empty"},
+        {"name: x\n" COHORT "select: {age: [9, 3]}\n", -EINVAL, "9 is above 3"},
+        {"name: x\n" COHORT "match: {bands: [0, 10, 5]}\n", -EINVAL, "rising ages"},
+        {"name: x\n" COHORT "head: {kind: svm}\n", -ENOTSUP, "not in this version"},
+        {"name: x\n" COHORT "recipe: {mask: portrait}\n", -ENOTSUP, "not in this version"},
+        {"name: x\ncohorts: [{name: a, role: case, format: megaage, path: m}]\n", -ENOTSUP, "not in this version"},
+        {"name: x\ncohorts: [{name: a, role: patient, format: csv, path: m}]\n", -EINVAL, "none of: case, control"},
+        {"name: x\n" COHORT "task: {label: age>40}\n", -EINVAL, "age>=40"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fm_err err;
+        bool loaded = load(cases[i].text, &err) != NULL;
+
+        CHECK(!loaded);
+        CHECK_INT(err.code, cases[i].rc);
+        if (!strstr(err.text, cases[i].say))
+            check_failed(__FILE__, __LINE__, "\"%s\" does not say \"%s\"", err.text, cases[i].say);
+    }
+}
+
+static void csv_rows_good_and_bad(void)
+{
+    fm_err err;
+    fm_study *s = load("name: x\n" COHORT "task: {label: centre}\n", &err);
+    fm_samples samples;
+    char number[32];
+
+    REQUIRE(s != NULL);
+    fm_log_set_level(FM_LOG_ERROR);
+    put("a/m.csv", "\xef\xbb\xbf" "file,subject,sex,age,centre,note\r\n"
+                   "1.jpg,p1,male,40,north,\"a \"\"quoted\"\", one\nof two lines\"\r\n"
+                   "2.jpg,p2,F,NA,south,\r\n"
+                   "\r\n"
+                   "3.jpg,p3,1,30,north,\r\n"
+                   "4.jpg,p4,male,400,north,\r\n"
+                   "5.jpg,p5,male\r\n"
+                   "1.jpg,p1,male,40,north,again\r\n"
+                   "6.jpg,p1,,50,,last");
+    REQUIRE(fm_samples_import(s, &samples, &err) == 0);
+    CHECK_INT(samples.n, 7);
+    CHECK_STR(samples.v[0].name, "a/1.jpg");
+    CHECK_STR(samples.v[0].subject, "a/p1");
+    CHECK_STR(fm_sample_column(&samples, &samples.v[0], "note", number), "a \"quoted\", one\nof two lines");
+    CHECK(samples.v[1].sex == FM_SEX_FEMALE && isnan(samples.v[1].age));
+    for (int i = 2; i < 5; i++)
+        CHECK_INT(samples.v[i].reason, FM_BAD_MANIFEST);
+    CHECK(strstr(samples.v[2].detail, "m.csv:6: sex \"1\"") != NULL);
+    CHECK(strstr(samples.v[4].detail, "m.csv:8: 3 columns where the header has 6") != NULL);
+    CHECK_INT(samples.v[5].reason, FM_DUPLICATE);
+    CHECK_STR(fm_sample_column(&samples, &samples.v[6], "note", number), "last");
+    REQUIRE(fm_samples_label(s, &samples, &err) == 0);
+    CHECK_INT(samples.n_classes, 2);
+    CHECK_STR(samples.classes[0], "north");
+    CHECK_INT(samples.v[6].reason, FM_UNKNOWN_LABEL);
+    fm_samples_fini(&samples);
+}
+
+static void folder_and_utkface_names(void)
+{
+    fm_err err;
+    fm_study *s = load("name: x\ncohorts:\n - {name: u, role: case, format: utkface, path: u}\n"
+                       " - {name: f, role: control, format: folder, path: f}\nselect: {label: b}\n", &err);
+    fm_samples samples;
+
+    REQUIRE(s != NULL);
+    fm_log_set_level(FM_LOG_ERROR);
+    put("u/61_1_20170109142408075.jpg.chip.jpg", "x");
+    put("u/26_1_3_20170117154600245.jpg.chip.jpg", "x");
+    put("u/.hidden", "x");
+    put("f/b/2.png", "x");
+    put("f/a/1.png", "x");
+    REQUIRE(fm_samples_import(s, &samples, &err) == 0);
+    REQUIRE(samples.n == 4);
+    CHECK_STR(samples.v[0].name, "u/26_1_3_20170117154600245.jpg.chip.jpg");
+    CHECK(samples.v[0].sex == FM_SEX_FEMALE && samples.v[0].age == 26 && strcmp(samples.v[0].extra[0], "indian") == 0);
+    CHECK_INT(samples.v[1].reason, FM_BAD_MANIFEST);
+    CHECK_STR(samples.v[2].name, "f/a/1.png");
+    REQUIRE(fm_samples_select(s, &samples, &err) == 0);
+    CHECK_INT(samples.v[0].reason, FM_NOT_SELECTED);
+    CHECK_INT(samples.v[2].reason, FM_NOT_SELECTED);
+    CHECK_INT(samples.v[3].reason, FM_USED);
+    fm_samples_fini(&samples);
+}
+
+/* Cases 30m 31m 50f; controls 29m 33m 31m 52f 45m 20f: nearest within sex and decade. */
+static void matching_is_exact_in_sex_and_band(void)
+{
+    fm_err err;
+    fm_study *s = load("name: x\ncohorts:\n - {name: a, role: case, format: csv, path: a.csv}\n"
+                       " - {name: b, role: control, format: csv, path: b.csv}\nmatch: {by: [sex, age]}\n", &err);
+    fm_samples samples;
+    fm_pairs pairs;
+
+    REQUIRE(s != NULL);
+    put("a.csv", "file,sex,age\n1,m,30\n2,m,31\n3,f,50\n4,f,\n5,f,65\n");
+    put("b.csv", "file,sex,age\n1,m,29\n2,m,33\n3,m,31\n4,f,52\n5,m,45\n6,f,20\n");
+    REQUIRE(fm_samples_import(s, &samples, &err) == 0);
+    REQUIRE(fm_match(s, &samples, &pairs, &err) == 0);
+    REQUIRE(pairs.n == 3);
+    CHECK(pairs.v[0].case_sample == 0 && pairs.v[1].case_sample == 1 && pairs.v[2].case_sample == 2);
+    CHECK(pairs.v[0].control_sample + pairs.v[1].control_sample == 6 + 7);  /* b2 and b3 in one order or the other */
+    CHECK_INT(pairs.v[2].control_sample, 8);
+    CHECK_STR(samples.v[3].detail, "age is not known");
+    CHECK_STR(samples.v[4].detail, "no control of this sex and age band is free");
+    CHECK_INT(samples.v[5].reason, FM_UNMATCHED);
+    CHECK_INT(fm_samples_used(&samples), 6);
+    fm_pairs_fini(&pairs);
+    fm_samples_fini(&samples);
+}
+
+CHECK_MAIN(CHECK_CASE(contract_example_is_read), CHECK_CASE(mistakes_name_line_and_remedy),
+           CHECK_CASE(csv_rows_good_and_bad), CHECK_CASE(folder_and_utkface_names),
+           CHECK_CASE(matching_is_exact_in_sex_and_band))
