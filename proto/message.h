@@ -2,7 +2,21 @@
  *
  * Pure codec: structs to bytes and back, no sockets.  A message is: magic,
  * version, type, run id, body.  All numbers little-endian.  Lengths are checked
- * against FM_MESSAGE_MAX before anything is allocated. */
+ * against what is left of the message before anything is allocated.
+ *
+ * A worker's life:
+ *   HELLO -> WELCOME, then again and again WANT -> LEASE, the photographs with a
+ *   BEAT between two of them whenever timeout_ms / 3 has passed, commit, ACK ->
+ *   ACKED.  On FINISH: seal, SEALED -> ACKED, BYE, end.  On WAIT: WANT again after
+ *   timeout_ms.  Whenever a segment is full, between ACKED and the next WANT: seal,
+ *   SEALED -> ACKED, whose text names the next segment.
+ *
+ * A worker holds one lease at a time; WANT while it holds one gives the same
+ * lease again, and ACK, SEALED and HELLO may be repeated: each is answered as the
+ * first time.  So a worker that has no answer for FM_ASK_AGAIN_MS asks again, and
+ * one that has heard nothing at all for FM_SILENCE_MS takes the coordinator for
+ * dead: it commits nothing more, seals nothing, leaves its open segment where it
+ * is (the next coordinator adopts it) and exits. */
 #ifndef FM_PROTO_MESSAGE_H
 #define FM_PROTO_MESSAGE_H
 
@@ -15,22 +29,26 @@
 #define FM_PROTO_VERSION 1
 #define FM_MESSAGE_MAX (8u << 20)   /* bytes */
 #define FM_LEASE_ITEMS_MAX 4096
+#define FM_SEGMENTS_MAX 65536       /* names in one message */
+#define FM_ASK_AGAIN_MS 5000
+#define FM_SILENCE_MS 60000
 
 typedef enum {
     /* worker to coordinator */
     FM_MSG_HELLO = 1,   /* who I am; answered by WELCOME or REFUSED */
     FM_MSG_WANT,        /* give me a shard; answered by LEASE, WAIT or FINISH */
-    FM_MSG_BEAT,        /* still at it; answered by nothing, or STALE when the lease is gone */
-    FM_MSG_ACK,         /* this shard is committed in my segment; answered by ACKED or STALE */
-    FM_MSG_SEALED,      /* my segment is sealed and in the store; answered by ACKED */
-    FM_MSG_BYE,         /* I leave; leases I hold go back */
+    FM_MSG_BEAT,        /* still at it; answered by ALIVE, or STALE when the lease is gone */
+    FM_MSG_ACK,         /* this shard is committed in my open segment (text) or was in the store; answered by ACKED or STALE */
+    FM_MSG_SEALED,      /* my segment (text) is sealed and in the store; answered by ACKED, whose text names the next one */
+    FM_MSG_BYE,         /* I leave; a lease I hold goes back; not answered */
     /* coordinator to worker */
     FM_MSG_WELCOME,
     FM_MSG_REFUSED,     /* text says why; the worker ends */
     FM_MSG_LEASE,
-    FM_MSG_WAIT,        /* nothing to hand out now; ask again after wait_ms */
+    FM_MSG_WAIT,        /* nothing to hand out now; ask again after timeout_ms */
     FM_MSG_FINISH,      /* no more work (or drain): seal and leave */
-    FM_MSG_ACKED,
+    FM_MSG_ALIVE,       /* to BEAT */
+    FM_MSG_ACKED,       /* what you said is in the catalog, durably */
     FM_MSG_STALE,       /* that lease or epoch is not yours any more: drop it, ask again */
     /* observer */
     FM_MSG_STATUS_ASK,  /* answered by STATUS: text is JSON */
@@ -45,7 +63,7 @@ typedef struct {
     char *path;             /* absolute; owned by the message */
     fm_digest image;        /* digest of its bytes when the coordinator knows it, else zero */
     bool have_photo;        /* its photo record is in a sealed segment: do not decode, only encode */
-    uint32_t photo_segment; /* which one (have_photo), as WELCOME and LEASE count them */
+    uint32_t photo_segment; /* which of this LEASE's segments (have_photo) */
 } fm_lease_item;
 
 /* What became of it. */
@@ -55,41 +73,51 @@ typedef struct {
     int64_t mtime_ns;
     fm_digest image;        /* zero when the file could not be read */
     uint8_t reason;         /* fm_reason; FM_USED when it has codes */
-    bool photo_made;        /* decoded now (false: found in the store) */
+    bool photo_made;        /* decoded now (false: found in the store or in my segment, or unreadable) */
     bool code_made;         /* encoded now */
-    uint32_t micros;        /* time it took */
+    uint32_t micros;        /* time it took; UINT32_MAX: that or more */
 } fm_ack_item;
 
 typedef struct {
     fm_message_type type;
     uint64_t run;           /* random number of this run: strangers' messages are dropped */
     uint64_t epoch;         /* of the coordinator; workers repeat it */
-    uint64_t lease;         /* LEASE, BEAT, ACK, ACKED, STALE */
+    uint64_t lease;         /* LEASE, BEAT, ACK, ALIVE, ACKED, STALE; 0: none */
     uint32_t crew, rank;    /* HELLO */
     uint32_t pid;           /* HELLO */
-    uint32_t timeout_ms;    /* LEASE: without a BEAT for so long it is lost; WAIT: ask again after; WELCOME: beat at least so often */
+    uint32_t timeout_ms;    /* LEASE, WELCOME: without a BEAT for so long a lease is lost; WAIT: ask again after */
     uint32_t version;       /* HELLO, REFUSED: FM_PROTO_VERSION of the sender */
-    char *text;             /* HELLO: host; REFUSED: why; STATUS: JSON; ACK, SEALED: segment name; WELCOME: segment name for this worker; owned, may be NULL */
+    char *text;             /* HELLO: host; REFUSED: why; STATUS: JSON; ACK, SEALED: segment name; WELCOME, ACKED (to
+                               SEALED): name for this worker's next segment; owned, may be NULL */
     fm_recipe recipe;       /* WELCOME */
     fm_digest encoder;      /* WELCOME: SHA-256 of the encoder's model file; zero: no encoding asked for */
     uint64_t records;       /* SEALED: how many */
-    uint32_t n_items;
+    uint32_t n_items;       /* LEASE, ACK; at most FM_LEASE_ITEMS_MAX */
     fm_lease_item *items;   /* LEASE; owned */
     fm_ack_item *acks;      /* ACK; owned */
     uint32_t n_segments;
-    char **segments;        /* WELCOME, LEASE: names of sealed segments the items refer to; owned */
+    char **segments;        /* names of sealed segments; owned.  WELCOME: all there are, to find moved photographs in;
+                               LEASE: those its items refer to */
 } fm_message;
 
-/* All zero but the type. */
+/* All zero but the type and the version. */
 void fm_message_init(fm_message *m, fm_message_type type);
+/* Free what m owns and zero it. */
 void fm_message_fini(fm_message *m);
 
-/* Append the encoding; sets out->failed when memory runs out. */
+/* Room for n items (LEASE) or acks (ACK), zeroed; a copy of text; one segment name more.
+ * Errors: -EINVAL (more than the bounds above), -ENOMEM. */
+int fm_message_room(fm_message *m, uint32_t n, fm_err *err);
+int fm_message_set_text(fm_message *m, const char *text, fm_err *err);
+int fm_message_add_segment(fm_message *m, const char *name, fm_err *err);
+
+/* Append the encoding; sets out->failed when memory runs out.  Only the fields
+ * named above for m's type travel. */
 void fm_message_encode(const fm_message *m, fm_buf *out);
 
-/* Errors: -EBADMSG (not a facemill message, cut short, a length or value out of
- * range), -EPROTO (another protocol version; out->version then says which),
- * -ENOMEM.  Otherwise out is written only on success. */
+/* Errors: -EBADMSG (not a facemill message, cut short or too long, a length or
+ * value out of range), -EPROTO (another protocol version; out->version then says
+ * which), -ENOMEM.  Otherwise out is written only on success. */
 int fm_message_decode(const void *bytes, size_t n, fm_message *out, fm_err *err);
 
 const char *fm_message_name(fm_message_type type);

@@ -1,0 +1,67 @@
+/* The one home of ZeroMQ: the coordinator's ROUTER and the DEALER of a worker or
+ * an observer, sending and receiving whole fm_messages.
+ *
+ * Every socket is encrypted (CurveZMQ); the server lets in the two keys of this
+ * run only, over ZAP, and knows by the key whether a peer is a worker or an
+ * observer.  Messages over FM_MESSAGE_MAX cut the connection; those of another
+ * run are dropped.
+ * Threads: one at a time for each object.  Fork: not across one. */
+#ifndef FM_PROTO_SOCKET_H
+#define FM_PROTO_SOCKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "proto/join.h"
+#include "proto/message.h"
+
+#define FM_PEER_ID_MAX 32
+
+typedef enum { FM_PEER_WORKER, FM_PEER_OBSERVER } fm_peer_role;
+
+/* Who sent a message: the same for the life of a client, over reconnections too. */
+typedef struct {
+    uint8_t size;                   /* bytes of id */
+    uint8_t id[FM_PEER_ID_MAX];
+    fm_peer_role role;
+} fm_peer;
+
+bool fm_peer_equal(const fm_peer *a, const fm_peer *b);
+
+typedef struct fm_server fm_server;
+typedef struct fm_client fm_client;
+
+/* Listen on a free port: of 127.0.0.1 when local, else of all interfaces, under
+ * the host's name in the endpoint.
+ * worker, observer  written on success: endpoint, run, server_key and their own
+ *                   keys; other fields are left alone.
+ * Errors: -EADDRNOTAVAIL and what else bind gives, -ENOTSUP (libzmq without CURVE), -ENOMEM. */
+int fm_server_open(bool local, uint64_t run, fm_join *worker, fm_join *observer, fm_server **out, fm_err *err);
+void fm_server_close(fm_server *server);
+
+/* The next message of this run.
+ * timeout_ms  how long to wait for one; 0: not at all.
+ * Returns 1 (from and out are written; fini out), 0 (none came in time, or a signal did), or a
+ * negative code.  Damaged messages and strangers' are dropped; a peer of another protocol
+ * version is sent REFUSED. */
+int fm_server_receive(fm_server *server, int timeout_ms, fm_peer *from, fm_message *out, fm_err *err);
+
+/* Send; sets message->run.  A peer that is gone is no error: the message is dropped. */
+int fm_server_send(fm_server *server, const fm_peer *to, fm_message *message, fm_err *err);
+
+/* Connect with what join says.  Succeeds whether or not somebody listens.
+ * Errors: -EINVAL (an endpoint that is none), -ENOTSUP, -ENOMEM. */
+int fm_client_open(const fm_join *join, fm_client **out, fm_err *err);
+/* What was sent last still has linger_ms to get away. */
+void fm_client_close(fm_client *client, int linger_ms);
+
+/* Send; sets message->run and message->epoch from join.  -EAGAIN when the queue is full
+ * (nobody listens). */
+int fm_client_send(fm_client *client, fm_message *message, fm_err *err);
+/* As fm_server_receive. */
+int fm_client_receive(fm_client *client, int timeout_ms, fm_message *out, fm_err *err);
+/* Milliseconds since a message of this run last came in (or since open): the coordinator's silence. */
+uint64_t fm_client_silence_ms(const fm_client *client);
+
+#endif
