@@ -1,0 +1,106 @@
+/* An evaluation: what is to be evaluated (a plan), the work cut into tasks that
+ * depend on nothing but the plan and the codes, and what comes out.
+ *
+ * The pieces are pure and local; cluster/evaluate.h spreads them over ranks, and
+ * fm_evaluate_local() runs them one after the other.  Both give the same bytes. */
+#ifndef FM_COORDINATOR_LEARN_EVALUATION_H
+#define FM_COORDINATOR_LEARN_EVALUATION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/err.h"
+#include "coordinator/learn/folds.h"
+#include "coordinator/learn/head.h"
+#include "coordinator/learn/metrics.h"
+
+/* One face that takes part. */
+typedef struct {
+    fm_digest code;     /* key of the CODE record that holds it */
+    uint32_t face;      /* which row of that record */
+    uint32_t sample;    /* the study's number of the photograph */
+    uint32_t subject;   /* number of its group: folds and intervals keep a group together */
+    int32_t label;      /* class, 0 .. classes-1 */
+    int32_t fold;       /* as given by the study, -1: none */
+} fm_plan_row;
+
+#define FM_PLAN_STORE_MAX 4096
+
+typedef struct {
+    char store_dir[FM_PLAN_STORE_MAX];  /* where the CODE records are; absolute */
+    uint32_t code_offset, code_width;   /* columns of a code: embedding 0, 128; pooled 128, 256 */
+    uint32_t classes;
+    uint64_t seed;
+    uint32_t bootstrap;                 /* resamples; 0: no intervals */
+    fm_head_spec head;
+    fm_folds_spec folds;
+    size_t n;
+    fm_plan_row *rows;                  /* [n]; in the study's order; owned */
+} fm_plan;
+
+void fm_plan_init(fm_plan *plan);       /* default head, 5 folds, pooled, two classes, 2,000 resamples, no rows */
+void fm_plan_fini(fm_plan *plan);
+/* Canonical bytes.  Sets out->failed when memory runs out. */
+void fm_plan_encode(const fm_plan *plan, fm_buf *out);
+/* Errors: -EBADMSG (not a plan of this version, cut short, values out of range), -ENOMEM. */
+int fm_plan_decode(const void *bytes, size_t n, fm_plan *out, fm_err *err);
+/* Digest of everything that decides the result: all but store_dir. */
+int fm_plan_digest(const fm_plan *plan, fm_digest *out, fm_err *err);
+
+typedef struct {
+    uint32_t repeat, fold;
+    uint64_t n_train, n_test;
+    fm_metric_values metrics;           /* of its test rows */
+} fm_fold_result;
+
+typedef struct {
+    fm_digest plan;                     /* fm_plan_digest of what was evaluated */
+    fm_digest codes;                    /* digest of the gathered code matrix */
+    size_t n;
+    uint32_t classes, repeats, folds;
+    int32_t *label;                     /* i32 [n] */
+    uint32_t *sample, *subject;         /* u32 [n], as in the plan */
+    int32_t *test_fold;                 /* i32 [repeats, n]; -1 not tested */
+    double *prob;                       /* f64 [repeats, n, classes]; NaN where not tested */
+    fm_fold_result *fold;               /* [repeats * folds], repeat by repeat */
+    uint64_t *confusion;                /* u64 [classes, classes], all repeats; row: true, column: called */
+    fm_metric metrics[FM_METRIC_COUNT]; /* pooled over folds, mean over repeats, interval by subject */
+    uint32_t bootstrap;
+    uint8_t *head;                      /* the final head, trained on all rows: fm_head_encode's bytes */
+    size_t head_size;
+} fm_evaluation;
+
+void fm_evaluation_fini(fm_evaluation *e);
+/* Canonical bytes, closed by their digest: equal evaluations give equal bytes. */
+void fm_evaluation_encode(const fm_evaluation *e, fm_buf *out);
+/* Errors: -EBADMSG (damaged, cut short, another version), -ENOMEM.  out is written only on success. */
+int fm_evaluation_decode(const void *bytes, size_t n, fm_evaluation *out, fm_err *err);
+int fm_evaluation_read(const char *path, fm_evaluation *out, fm_err *err);
+/* Borrowed from e; valid as long as it is. */
+fm_predictions fm_evaluation_predictions(const fm_evaluation *e);
+
+/* The whole of it on this thread.
+ * x  f32 [plan->n, plan->code_width], row-major, row i for plan row i.
+ * Errors: -EINVAL (folds that cannot be made, head's values), -EDOM (NaN in x), -ENOMEM, ... */
+int fm_evaluate_local(const fm_plan *plan, const float *x, fm_evaluation *out, fm_err *err);
+
+/* --- the pieces, for cluster/evaluate.c --- */
+
+/* Check the plan, make its folds, allocate; everything known before training is set. */
+int fm_evaluation_begin(const fm_plan *plan, fm_evaluation *out, fm_err *err);
+/* Train on one fold's training rows and put the probabilities of its test rows into
+ * prob f64 [n_test, classes], caller's, in ascending order of rows. */
+int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float *x, uint32_t repeat, uint32_t fold,
+                       double *prob, fm_err *err);
+/* Put them where they belong in e->prob. */
+void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *prob);
+size_t fm_evaluation_tested(const fm_evaluation *e, uint32_t repeat, uint32_t fold);
+/* Train the final head on all rows. */
+int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err);
+/* After all folds are placed: metrics, confusion, and intervals from
+ * resamples f64 [bootstrap, FM_METRIC_COUNT] (sorted in place; NULL when bootstrap is 0). */
+int fm_evaluation_finish(fm_evaluation *e, double *resamples, fm_err *err);
+
+#endif

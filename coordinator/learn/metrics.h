@@ -1,0 +1,108 @@
+/* How good predictions are, and how sure one can be of it.
+ *
+ * Two classes: class 1 is the positive one; a row is called positive when its
+ * probability is over 0.5 (the larger of the two; a tie goes to class 0).
+ * More classes: the most probable one is called (ties: the lowest number), and
+ * sensitivity, specificity, PPV, NPV, F1 and AUC are means over the classes, each
+ * against the rest (macro).
+ *
+ *   auc                Mann-Whitney: part of (positive, negative) pairs ranked
+ *                      rightly, ties half (Hanley and McNeil 1982)
+ *   brier              mean of (p - y)^2 of class 1; more classes: mean over rows
+ *                      of the sum over classes of it (Brier 1950)
+ *   ece                expected calibration error of the called class's
+ *                      probability, 15 bins of equal width, (low, high]
+ *                      (Guo et al. 2017)
+ *   balanced_accuracy  mean recall of the classes
+ * The rest are as everybody defines them. */
+#ifndef FM_COORDINATOR_LEARN_METRICS_H
+#define FM_COORDINATOR_LEARN_METRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define FM_METRICS(X)                                   \
+    X(ACCURACY, "accuracy")                             \
+    X(AUC, "auc")                                       \
+    X(SENSITIVITY, "sensitivity")                       \
+    X(SPECIFICITY, "specificity")                       \
+    X(PPV, "ppv")                                       \
+    X(NPV, "npv")                                       \
+    X(F1, "f1")                                         \
+    X(BALANCED_ACCURACY, "balanced_accuracy")           \
+    X(BRIER, "brier")                                   \
+    X(ECE, "ece")
+
+typedef enum {
+#define FM_X(id, name) FM_METRIC_##id,
+    FM_METRICS(FM_X)
+#undef FM_X
+    FM_METRIC_COUNT
+} fm_metric_id;
+
+const char *fm_metric_name(int metric);
+/* Why a metric is NaN (a class without rows, nothing called positive, ...), one sentence, static storage. */
+const char *fm_metric_why_undefined(int metric);
+
+/* Predictions: every row with its class and probabilities, once a repeat.  Borrowed throughout. */
+typedef struct {
+    size_t n;
+    int classes;
+    uint32_t repeats;
+    const int32_t *label;       /* i32 [n] */
+    const uint32_t *group;      /* u32 [n]; rows of one group are resampled together; NULL: each row alone */
+    const int32_t *test_fold;   /* i32 [repeats, n]; negative: no prediction in that repeat; NULL: all have one */
+    const double *prob;         /* f64 [repeats, n, classes] */
+} fm_predictions;
+
+typedef struct { double v[FM_METRIC_COUNT]; } fm_metric_values;    /* NaN where undefined */
+
+/* Metrics of all predictions.  With several repeats: mean over repeats of each
+ * repeat's pooled metric, over the repeats in which it is defined.
+ * rows  u32 [n_rows], a choice of rows (a subgroup); NULL: all.
+ * fold  only predictions of this fold; -1: all.
+ * repeat  only this repeat; -1: all.
+ * Errors: -ENOMEM, -EINVAL (a label out of range, a probability that is not in [0, 1]). */
+int fm_metrics_point(const fm_predictions *p, const uint32_t *rows, size_t n_rows, int repeat, int fold,
+                     fm_metric_values *out, fm_err *err);
+
+/* Called class of a row's probabilities. */
+int fm_called_class(const double *prob, int classes);
+
+/* confusion  u64 [classes, classes], caller's: row is the true class, column the called one; all repeats added up. */
+void fm_confusion(const fm_predictions *p, uint64_t *confusion);
+
+/* ROC of class 1 (two classes) in the first repeat: points from (0,0) to (1,1), one a distinct score.
+ * fpr, tpr  caller's, room for n + 1 each.  Returns the number of points; 0 when a class is absent. -ENOMEM. */
+long fm_roc(const fm_predictions *p, double *fpr, double *tpr);
+
+/* Cluster bootstrap (Efron and Tibshirani 1993; groups as units, Field and Welsh
+ * 2007): resample b draws as many groups as there are, with replacement, with
+ * numbers that depend on (seed, b) only.  Scores are sorted once; a resample is
+ * one pass with multiplicities. */
+typedef struct fm_bootstrap fm_bootstrap;
+
+/* rows as in fm_metrics_point.  p is copied: it may go afterwards.  Errors: as fm_metrics_point. */
+int fm_bootstrap_create(const fm_predictions *p, const uint32_t *rows, size_t n_rows, fm_bootstrap **out, fm_err *err);
+void fm_bootstrap_destroy(fm_bootstrap *b);
+/* Metrics of resamples first .. first + count - 1 into out f64 [count, FM_METRIC_COUNT], caller's.
+ * Errors: -ENOMEM.  Threads: any number on one bootstrap. */
+int fm_bootstrap_run(const fm_bootstrap *b, uint64_t seed, uint64_t first, uint64_t count, double *out, fm_err *err);
+
+typedef struct {
+    double value, low, high;    /* 95 % interval; NaN where undefined */
+} fm_metric;
+
+/* Percentile intervals (2.5 and 97.5 %, linear between order statistics) from all resamples.
+ * resamples  f64 [count, FM_METRIC_COUNT]; sorted in place, column by column.
+ * An interval is undefined when its value is, or when more than a tenth of the resamples are. */
+int fm_bootstrap_intervals(const fm_metric_values *point, double *resamples, uint64_t count,
+                           fm_metric out[FM_METRIC_COUNT], fm_err *err);
+
+/* Point, resamples and intervals in one call, on this thread. count 0: no intervals. */
+int fm_metrics_with_intervals(const fm_predictions *p, const uint32_t *rows, size_t n_rows, uint64_t seed,
+                              uint64_t count, fm_metric out[FM_METRIC_COUNT], fm_err *err);
+
+#endif

@@ -1,0 +1,67 @@
+/* What a study found, as files: results.json and predictions.tsv.
+ *
+ * Everything outside the JSON object `run` depends on the study, its photographs
+ * and its models only: its bytes are equal at any number of ranks, cold or
+ * resumed.  `run` says how this run came to it. */
+#ifndef FM_JOBS_RESULTS_H
+#define FM_JOBS_RESULTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/err.h"
+#include "coordinator/build.h"
+#include "coordinator/learn/evaluation.h"
+#include "jobs/samples.h"
+#include "jobs/study.h"
+
+typedef struct {
+    const char *role;       /* "detector", "landmarks", "encoder" */
+    const char *name;       /* file name as in models.tsv */
+    const char *licence;    /* may be "" */
+    fm_digest sha256;
+} fm_results_model;
+
+/* All borrowed; nothing is freed here. */
+typedef struct {
+    const fm_study *study;
+    const fm_samples *samples;              /* with their final reasons; evaluation->sample counts in it */
+    const fm_evaluation *evaluation;
+    fm_digest store;                        /* digest of all chips and codes; zero: left out */
+    const fm_results_model *models;
+    size_t n_models;
+    size_t pairs;                           /* matched pairs; 0 when not matched */
+    /* this run only */
+    const fm_build_counts *build;           /* NULL: left out */
+    uint32_t ranks;
+    double seconds;                         /* of the whole run; below 0: left out */
+} fm_results;
+
+/* A part of the used faces: one sex, one age band. */
+typedef struct {
+    char name[64];          /* "male", "age 20-29" */
+    char column[8];         /* "sex", "age" */
+    size_t n;               /* faces */
+    size_t of_class[16];    /* faces of the first 16 classes */
+    fm_metric accuracy, auc;
+} fm_subgroup;
+
+/* Subgroups by sex and by age band (the study's matching bands, else decades) that
+ * have rows, in that order; none where sex or age is unknown everywhere.
+ * *out  owned by the caller: free().  Errors: -ENOMEM. */
+int fm_results_subgroups(const fm_results *r, fm_subgroup **out, size_t *n, fm_err *err);
+
+/* results.json: keys sorted, 12 significant digits, NaN as null with its reason in `undefined`.
+ * Sets nothing in out on an error.  Errors: -ENOMEM, -EINVAL. */
+int fm_results_json(const fm_results *r, fm_buf *out, fm_err *err);
+
+/* predictions.tsv: sample, subject, repeat, fold, label, p_CLASS for each class, prediction; one row a face and
+ * repeat in the study's order; a face that only trains has no row.  Probabilities read back exactly. */
+int fm_results_predictions(const fm_results *r, fm_buf *out, fm_err *err);
+
+/* Both files into a folder, each whole or not at all. */
+int fm_results_write(const fm_results *r, const char *dir, fm_err *err);
+
+#endif
