@@ -1,0 +1,214 @@
+/* The detector against dlib's results, and its kernels against plain C. */
+#include "tests/check.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "tests/oracle.h"
+#include "worker/face/detector.h"
+#include "worker/face/hog.h"
+#include "worker/face/pyramid.h"
+
+static fm_detector *detector(fm_isa isa)
+{
+    const char *path = check_model("frontal_hog.f32");
+    fm_buf b = FM_BUF_INIT;
+    fm_detector *d = NULL;
+
+    if (path && CHECK(fm_file_read(path, 1u << 20, &b, NULL) == 0))
+        CHECK(fm_detector_create(b.data, b.size, isa, &d, NULL) == 0);
+    fm_buf_fini(&b);
+    return d;
+}
+
+typedef struct {
+    fm_detector *d;
+    bool doubled;
+    size_t found, photographs;
+} parity;
+
+static bool same_box(const fm_face_box *a, const fm_face_box *b)
+{
+    return a->left == b->left && a->top == b->top && a->right == b->right && a->bottom == b->bottom;
+}
+
+static const fm_face_box *find_box(const fm_face_box *boxes, size_t n, const fm_face_box *box)
+{
+    for (size_t i = 0; i < n; i++)
+        if (same_box(&boxes[i], box))
+            return &boxes[i];
+    return NULL;
+}
+
+static void compare(void *ctx, const fm_image *image, const oracle_face *faces, size_t n)
+{
+    parity *p = ctx;
+    const fm_face_box *boxes;
+    size_t n_boxes;
+    fm_image up = FM_IMAGE_INIT;
+
+    p->photographs++;
+    if (p->doubled)
+        CHECK(fm_image_double(image, &up, NULL) == 0);
+    if (!CHECK(fm_detector_find(p->d, p->doubled ? &up : image, 0, &boxes, &n_boxes, NULL) == 0))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const fm_face_box *ours = find_box(boxes, n_boxes, &faces[i].box);
+
+        if (faces[i].score <= 0.01)
+            continue;
+        if (!ours)
+            check_failed(__FILE__, __LINE__, "%s: box %d %d %d %d (score %g) not found", faces[i].file,
+                         faces[i].box.left, faces[i].box.top, faces[i].box.right, faces[i].box.bottom, faces[i].score);
+        else
+            CHECK_NEAR(ours->score, faces[i].score, 1e-3);
+        p->found += ours != NULL;
+    }
+    for (size_t i = 0; i < n_boxes; i++) {
+        bool known = false;
+
+        for (size_t j = 0; j < n; j++)
+            known = known || same_box(&faces[j].box, &boxes[i]);
+        if (!known && boxes[i].score > 0.01)
+            check_failed(__FILE__, __LINE__, "%s: box %d %d %d %d (score %g) is not dlib's", faces[0].file,
+                         boxes[i].left, boxes[i].top, boxes[i].right, boxes[i].bottom, boxes[i].score);
+    }
+    fm_image_fini(&up);
+}
+
+static void parity_with(const char *folder, const char *table, bool doubled, size_t every, size_t at_least)
+{
+    parity p = {detector(fm_cpu_isa()), doubled, 0, 0};
+    oracle_faces o;
+
+    if (!p.d || !oracle_load(table, &o))
+        return;
+    oracle_each(folder, &o, every, compare, &p);
+    if (p.found < at_least)
+        check_failed(__FILE__, __LINE__, "%zu faces found in %zu photographs, expected %zu", p.found, p.photographs,
+                     at_least);
+    oracle_free(&o);
+    fm_detector_destroy(p.d);
+}
+
+static void photographs_as_dlib(void)
+{
+    parity_with("faces", "oracle/photos/faces.tsv", false, 1, 64);
+}
+
+static void doubled_photographs_as_dlib(void)
+{
+    parity_with("faces", "oracle/photos-up1/faces.tsv", true, 1, 90);
+}
+
+/* $CHECK_ALL=1 compares all 2,002 photographs, not each eighth. */
+static void utkface_as_dlib(void)
+{
+    bool all = getenv("CHECK_ALL") != NULL;
+
+    parity_with("utkface-2k", "oracle/utkface-2k/faces.tsv", false, all ? 1 : 8, all ? 1970 : 240);
+}
+
+static fm_image noise(int width, int height)
+{
+    fm_image image;
+    fm_rng r = fm_rng_init(11, (uint64_t)width);
+
+    if (fm_image_create(width, height, &image, NULL) != 0)
+        abort();
+    for (size_t i = 0; i < image.stride_bytes * (size_t)height; i++)
+        image.pixels[i] = (uint8_t)fm_rng_below(&r, i % 7 ? 256 : 4);
+    return image;
+}
+
+static void small_images_have_no_faces(void)
+{
+    static const int sides[][2] = {{1, 1}, {1, 300}, {300, 1}, {7, 9}, {12, 12}, {19, 24}, {63, 64}, {80, 80}, {64, 500}};
+    fm_detector *d = detector(fm_cpu_isa());
+
+    for (size_t i = 0; d && i < sizeof sides / sizeof *sides; i++) {
+        fm_image image = noise(sides[i][0], sides[i][1]);
+        const fm_face_box *boxes;
+        size_t n = 99;
+
+        CHECK_INT(fm_detector_find(d, &image, 0, &boxes, &n, NULL), 0);
+        CHECK_INT(n, 0);
+        fm_image_fini(&image);
+    }
+    fm_detector_destroy(d);
+}
+
+/* Tolerance: magnitudes and bins are exact; features and answers differ by rounding only. */
+static void kernels_agree_with_plain_c(void)
+{
+    enum { W = 403, CELLS = 53 };
+    fm_image image = noise(W, 3);
+    static float planes[31 * 12 * 256], weights[31 * 100 * 5], out[2][5 * 256];
+    fm_rng r = fm_rng_init(3, 3);
+
+    for (size_t i = 0; i < sizeof planes / sizeof *planes; i++)
+        planes[i] = (float)fm_rng_uniform(&r);
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
+        weights[i] = (float)fm_rng_normal(&r) * 0.01f;
+    for (int isa = FM_ISA_AVX2; isa <= (int)fm_cpu_isa(); isa++) {
+        const fm_hog_kernels *fast = fm_hog_kernels_for((fm_isa)isa);
+        float magnitude[2][W];
+        int32_t bin[2][W];
+        const uint8_t *p = image.pixels;
+        size_t s = image.stride_bytes;
+
+        fm_hog_plain.gradient(p, p + s, p + 2 * s, W, 393, magnitude[0], bin[0]);
+        fast->gradient(p, p + s, p + 2 * s, W, 393, magnitude[1], bin[1]);
+        CHECK(memcmp(&magnitude[0][1], &magnitude[1][1], (W - 2) * sizeof(float)) == 0);
+        CHECK(memcmp(&bin[0][1], &bin[1][1], (W - 2) * sizeof(int32_t)) == 0);
+        fm_hog_plain.filter(planes, 12 * 256, 256, weights, CELLS, out[0], 256);
+        fast->filter(planes, 12 * 256, 256, weights, CELLS, out[1], 256);
+        for (int f = 0; f < 5; f++)
+            for (int x = 0; x < CELLS; x++)
+                CHECK_NEAR(out[1][f * 256 + x], out[0][f * 256 + x], 1e-4);
+    }
+    fm_image_fini(&image);
+}
+
+static void every_isa_finds_the_same_faces(void)
+{
+    fm_image image;
+    fm_detector *plain = detector(FM_ISA_PLAIN);
+    const fm_face_box *want, *got;
+    size_t n_want, n_got;
+
+    if (!plain || !check_data("faces/bald_guys.jpg") || !oracle_image("faces", "bald_guys.jpg", &image))
+        return;
+    REQUIRE(fm_detector_find(plain, &image, 0, &want, &n_want, NULL) == 0);
+    for (int isa = FM_ISA_AVX2; isa <= (int)fm_cpu_isa(); isa++) {
+        fm_detector *d = detector((fm_isa)isa);
+
+        REQUIRE(fm_detector_find(d, &image, 0, &got, &n_got, NULL) == 0);
+        CHECK_INT(n_got, n_want);
+        for (size_t i = 0; i < n_got && i < n_want; i++) {
+            CHECK(same_box(&got[i], &want[i]));
+            CHECK_NEAR(got[i].score, want[i].score, 1e-4);
+        }
+        fm_detector_destroy(d);
+    }
+    fm_detector_destroy(plain);
+    fm_image_fini(&image);
+}
+
+static void other_files_are_refused(void)
+{
+    fm_detector *d = NULL;
+    fm_err err = FM_ERR_INIT;
+    static float junk[15505];
+
+    CHECK(fm_detector_create("x", 1, FM_ISA_PLAIN, &d, &err) < 0);
+    CHECK(strstr(err.text, "62020") != NULL);
+    junk[100] = NAN;
+    CHECK(fm_detector_create(junk, sizeof junk, FM_ISA_PLAIN, &d, &err) < 0);
+    CHECK(d == NULL);
+}
+
+CHECK_MAIN(CHECK_CASE(photographs_as_dlib), CHECK_CASE(doubled_photographs_as_dlib), CHECK_CASE(utkface_as_dlib),
+           CHECK_CASE(small_images_have_no_faces), CHECK_CASE(kernels_agree_with_plain_c),
+           CHECK_CASE(every_isa_finds_the_same_faces), CHECK_CASE(other_files_are_refused))

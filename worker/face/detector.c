@@ -1,0 +1,371 @@
+/* The detector: FHOG features of every pyramid level, all five filters over
+ * them in one pass, boxes, suppression.
+ *
+ * A pixel votes into four cells.  Its row first gathers votes for two cells
+ * side by side, then the whole row is spread over the two rows of cells, so
+ * half of the scattered additions become vector work.  Filters are applied
+ * densely: with the features of one vector load shared by five filters this is
+ * close to the processor's peak, which separable filters are not. */
+#include "worker/face/detector.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "worker/face/hog.h"
+#include "worker/face/pyramid.h"
+
+#define WEIGHTS (FM_HOG_PLANES * FM_HOG_SIDE * FM_HOG_SIDE)
+#define FILTER_BYTES ((size_t)(FM_HOG_FILTERS * WEIGHTS + FM_HOG_FILTERS) * 4)
+#define LEVEL_SIDE_MIN 64       /* pixels: smaller layers are not searched */
+#define LEVELS_MAX 1000
+#define OVERLAP_IOU 0.330082    /* dlib's trained non-maximum suppression */
+#define OVERLAP_COVERED 0.788571
+
+struct fm_detector {
+    const fm_hog_kernels *k;
+    float weights[WEIGHTS * FM_HOG_FILTERS];    /* [31][10][10][5] */
+    double threshold[FM_HOG_FILTERS];
+    float *memory;                              /* one block for all of a level's arrays */
+    size_t memory_floats;
+    fm_face_box *found;
+    size_t n_found, found_capacity;
+};
+
+/* One pyramid level's arrays, cut out of d->memory. */
+typedef struct {
+    const fm_image *image;
+    int cells_x, cells_y;           /* cells */
+    int nx, ny;                     /* feature cells: without the border */
+    float *magnitude;               /* [width] */
+    int32_t *bin;                   /* [width] */
+    float *row;                     /* [(cells_x + 2) * 18], one pixel row's votes */
+    float *histogram;               /* [cells_y + 2][(cells_x + 2) * 18] */
+    float *norm;                    /* [cells_y][cells_x] */
+    float *bins;                    /* [18][nx rounded up] one row of cells, by orientation */
+    int bins_stride;
+    float *planes;                  /* [31][ny + 9][plane_row] */
+    int64_t plane_row, plane_stride;
+    float *answers;                 /* [5][answer_stride] */
+    int64_t answer_stride;
+} level;
+
+int fm_detector_create(const void *filters, size_t n_bytes, fm_isa isa, fm_detector **out, fm_err *err)
+{
+    fm_reader r = fm_reader_init(filters, n_bytes);
+    fm_detector *d;
+
+    if (n_bytes != FILTER_BYTES)
+        return fm_fail(err, -EINVAL, "detector filters: %zu bytes where %zu are expected", n_bytes, FILTER_BYTES);
+    d = calloc(1, sizeof *d);
+    if (!d)
+        return fm_fail_nomem(err, "detector", sizeof *d);
+    d->k = fm_hog_kernels_for(isa);
+    for (int f = 0; f < FM_HOG_FILTERS; f++)
+        for (int i = 0; i < WEIGHTS; i++)
+            d->weights[i * FM_HOG_FILTERS + f] = fm_reader_f32(&r);
+    for (int f = 0; f < FM_HOG_FILTERS; f++)
+        d->threshold[f] = fm_reader_f32(&r);
+    for (int i = 0; i < WEIGHTS * FM_HOG_FILTERS; i++)
+        if (!isfinite(d->weights[i])) {
+            fm_detector_destroy(d);
+            return fm_fail(err, -EINVAL, "detector filters: a weight is not a number");
+        }
+    *out = d;
+    return 0;
+}
+
+void fm_detector_destroy(fm_detector *d)
+{
+    if (!d)
+        return;
+    free(d->memory);
+    free(d->found);
+    free(d);
+}
+
+static size_t padded(size_t n)
+{
+    return (n + 31) & ~(size_t)15;
+}
+
+/* Cut the level's arrays out of d->memory, which grows when it must. */
+static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *err)
+{
+    size_t width = padded((size_t)image->width), total, votes;
+    float *at;
+
+    *l = (level){.image = image, .cells_x = (int)((float)image->width / FM_HOG_CELL + 0.5f),
+                 .cells_y = (int)((float)image->height / FM_HOG_CELL + 0.5f)};
+    l->nx = l->cells_x - 2;
+    l->ny = l->cells_y - 2;
+    if (l->nx < 1 || l->ny < 1)
+        return 0;
+    votes = padded((size_t)(l->cells_x + 2) * FM_HOG_BINS);
+    l->bins_stride = (int)padded((size_t)l->nx);
+    l->plane_row = (int64_t)padded((size_t)l->nx + FM_HOG_PAD + FM_HOG_SLACK);
+    l->plane_stride = l->plane_row * (l->ny + FM_HOG_PAD);
+    l->answer_stride = (int64_t)padded((size_t)l->nx + 64);
+    total = 2 * width + votes * (size_t)(l->cells_y + 3) + padded((size_t)l->cells_x * (size_t)l->cells_y) +
+            FM_HOG_BINS * (size_t)l->bins_stride + FM_HOG_PLANES * (size_t)l->plane_stride +
+            FM_HOG_FILTERS * (size_t)l->answer_stride + 64;
+    if (total > d->memory_floats) {
+        free(d->memory);
+        d->memory_floats = 0;
+        d->memory = aligned_alloc(64, (total * sizeof *d->memory + 63) / 64 * 64);
+        if (!d->memory)
+            return fm_fail_nomem(err, "detection", total * sizeof *d->memory);
+        d->memory_floats = total;
+    }
+    at = d->memory;
+    memset(at, 0, total * sizeof *at);
+    l->magnitude = at, at += width;
+    l->bin = (int32_t *)(void *)at, at += width;
+    l->row = at, at += votes;
+    l->histogram = at, at += votes * (size_t)(l->cells_y + 2);
+    l->norm = at, at += padded((size_t)l->cells_x * (size_t)l->cells_y);
+    l->bins = at, at += FM_HOG_BINS * l->bins_stride;
+    l->planes = at, at += FM_HOG_PLANES * l->plane_stride;
+    l->answers = at;
+    return 0;
+}
+
+static size_t histogram_stride(const level *l)
+{
+    return padded((size_t)(l->cells_x + 2) * FM_HOG_BINS);
+}
+
+/* Votes of one pixel row into its row of cells; columns 1 .. n - 1. */
+static void vote(const level *l, int n)
+{
+    /* weight of the right cell for each of eight columns that share two cells */
+    static const float right_weight[FM_HOG_CELL] = {0.0625f, 0.1875f, 0.3125f, 0.4375f, 0.5625f, 0.6875f, 0.8125f, 0.9375f};
+
+    for (int x = 1; x < n; x++) {
+        int phase = (x + FM_HOG_CELL / 2) % FM_HOG_CELL;
+        float *left = l->row + (x + FM_HOG_CELL / 2) / FM_HOG_CELL * FM_HOG_BINS + l->bin[x];
+        float w = right_weight[phase];
+
+        left[0] += (1 - w) * l->magnitude[x];
+        left[FM_HOG_BINS] += w * l->magnitude[x];
+    }
+}
+
+static void histograms(const fm_detector *d, const level *l)
+{
+    const fm_image *im = l->image;
+    int visible_y = (l->cells_y * FM_HOG_CELL < im->height ? l->cells_y * FM_HOG_CELL : im->height) - 1;
+    int visible_x = (l->cells_x * FM_HOG_CELL < im->width ? l->cells_x * FM_HOG_CELL : im->width) - 1;
+    int n_wide = visible_x - 7 > 1 ? 1 + (visible_x - 7 - 1 + 7) / 8 * 8 : 1;
+    size_t stride = histogram_stride(l);
+
+    for (int y = 1; y < visible_y; y++) {
+        const uint8_t *row = im->pixels + (size_t)y * im->stride_bytes;
+        float yp = ((float)y + 0.5f) / FM_HOG_CELL - 0.5f;
+        int cell = (int)floorf(yp);
+        float lower = yp - (float)cell;
+        float *upper_row = l->histogram + (size_t)(cell + 1) * stride;
+
+        d->k->gradient(row - im->stride_bytes, row, row + im->stride_bytes, visible_x + 1, n_wide, l->magnitude, l->bin);
+        vote(l, visible_x);
+        d->k->spread(l->row, 1 - lower, upper_row, lower, upper_row + stride, (l->cells_x + 2) * FM_HOG_BINS);
+    }
+}
+
+static void norms(const level *l)
+{
+    for (int y = 0; y < l->cells_y; y++)
+        for (int x = 0; x < l->cells_x; x++) {
+            const float *h = l->histogram + (size_t)(y + 1) * histogram_stride(l) + (size_t)(x + 1) * FM_HOG_BINS;
+            float sum = 0;
+
+            for (int o = 0; o < 9; o++)
+                sum += (h[o] + h[o + 9]) * (h[o] + h[o + 9]);
+            l->norm[(size_t)y * (size_t)l->cells_x + (size_t)x] = sum;
+        }
+}
+
+static void planes(const fm_detector *d, const level *l)
+{
+    for (int y = 0; y < l->ny; y++) {
+        const float *h = l->histogram + (size_t)(y + 2) * histogram_stride(l) + 2 * FM_HOG_BINS;
+        const float *norm[3];
+        float *out[FM_HOG_PLANES];
+
+        for (int x = 0; x < l->nx; x++)
+            for (int o = 0; o < FM_HOG_BINS; o++)
+                l->bins[o * l->bins_stride + x] = h[x * FM_HOG_BINS + o];
+        for (int r = 0; r < 3; r++)
+            norm[r] = l->norm + (size_t)(y + r) * (size_t)l->cells_x + 1;
+        for (int p = 0; p < FM_HOG_PLANES; p++)
+            out[p] = l->planes + p * l->plane_stride + (y + 4) * l->plane_row + 4;
+        d->k->features(l->bins, l->bins_stride, norm, l->nx, out);
+    }
+}
+
+/* Corner of a feature cell in the level's image (fhog_to_image). */
+static int cell_to_pixel(int cell)
+{
+    int p = (cell + 1 - 4) * FM_HOG_CELL + 1;
+
+    return p + (p >= 0 ? FM_HOG_CELL / 2 : -FM_HOG_CELL / 2);
+}
+
+/* From a level back to the photograph: repeated point_up, rounded once. */
+static int to_photograph(int v, int depth)
+{
+    double x = v;
+
+    for (int i = 0; i < depth; i++)
+        x = fma(x, 6 / 5.0, 0.3);    /* fused, as the compilers of published dlib builds do */
+    return depth ? (int)floor(x + 0.5) : v;
+}
+
+static int box_add(fm_detector *d, int x, int y, int depth, double score, int filter, fm_err *err)
+{
+    /* x, y: the filter's first cell; dlib centres a 10 x 10 box on the cell five further */
+    int left = cell_to_pixel(x), top = cell_to_pixel(y);
+    int right = cell_to_pixel(x + FM_HOG_SIDE - 1), bottom = cell_to_pixel(y + FM_HOG_SIDE - 1);
+
+    if (d->n_found == d->found_capacity) {
+        size_t capacity = d->found_capacity ? 2 * d->found_capacity : 64;
+        fm_face_box *grown = realloc(d->found, capacity * sizeof *grown);
+
+        if (!grown)
+            return fm_fail_nomem(err, "detections", capacity * sizeof *grown);
+        d->found = grown;
+        d->found_capacity = capacity;
+    }
+    d->found[d->n_found++] = (fm_face_box){to_photograph(left, depth), to_photograph(top, depth),
+                                           to_photograph(right, depth), to_photograph(bottom, depth), (float)score,
+                                           filter};
+    return 0;
+}
+
+static int search(fm_detector *d, const level *l, int depth, double adjust, fm_err *err)
+{
+    int rc = 0;
+
+    for (int y = 0; rc == 0 && y < l->ny; y++) {
+        d->k->filter(l->planes + y * l->plane_row, l->plane_stride, l->plane_row, d->weights, l->nx, l->answers,
+                     l->answer_stride);
+        for (int f = 0; f < FM_HOG_FILTERS; f++)
+            for (int x = 0; rc == 0 && x < l->nx; x++) {
+                double answer = l->answers[f * l->answer_stride + x];
+
+                if (answer >= d->threshold[f] + adjust)
+                    rc = box_add(d, x, y, depth, answer - (d->threshold[f] + adjust), f, err);
+            }
+    }
+    return rc;
+}
+
+static int search_level(fm_detector *d, const fm_image *image, int depth, double adjust, fm_err *err)
+{
+    level l;
+    int rc = level_init(d, image, &l, err);
+
+    if (rc != 0 || l.nx < 1 || l.ny < 1)
+        return rc;
+    histograms(d, &l);
+    norms(&l);
+    planes(d, &l);
+    return search(d, &l, depth, adjust, err);
+}
+
+/* How many layers dlib searches: the photograph's rectangle is scaled and rounded until a side is too short. */
+static int count_levels(int width, int height)
+{
+    long left = 0, top = 0, right = width - 1, bottom = height - 1;
+    int levels = 0;
+
+    do {
+        left = (long)floor((left - 0.3) * (5 / 6.0) + 0.5);
+        top = (long)floor((top - 0.3) * (5 / 6.0) + 0.5);
+        right = (long)floor((right - 0.3) * (5 / 6.0) + 0.5);
+        bottom = (long)floor((bottom - 0.3) * (5 / 6.0) + 0.5);
+        levels++;
+    } while (right - left + 1 >= LEVEL_SIDE_MIN && bottom - top + 1 >= LEVEL_SIDE_MIN && levels < LEVELS_MAX);
+    return levels;
+}
+
+static int best_first(const void *a, const void *b)
+{
+    const fm_face_box *x = a, *y = b;
+
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    if (x->view != y->view)
+        return x->view < y->view ? -1 : 1;
+    if (x->top != y->top)
+        return x->top < y->top ? -1 : 1;
+    return x->left < y->left ? -1 : x->left > y->left;
+}
+
+static double area(long left, long top, long right, long bottom)
+{
+    return right < left || bottom < top ? 0 : (double)(right - left + 1) * (double)(bottom - top + 1);
+}
+
+static bool overlap(const fm_face_box *a, const fm_face_box *b)
+{
+    double inner = area(a->left > b->left ? a->left : b->left, a->top > b->top ? a->top : b->top,
+                        a->right < b->right ? a->right : b->right, a->bottom < b->bottom ? a->bottom : b->bottom);
+    /* dlib divides by the box around both, not by their union */
+    double outer = area(a->left < b->left ? a->left : b->left, a->top < b->top ? a->top : b->top,
+                        a->right > b->right ? a->right : b->right, a->bottom > b->bottom ? a->bottom : b->bottom);
+
+    return inner > 0 && (inner / outer > OVERLAP_IOU ||
+                         inner / area(a->left, a->top, a->right, a->bottom) > OVERLAP_COVERED ||
+                         inner / area(b->left, b->top, b->right, b->bottom) > OVERLAP_COVERED);
+}
+
+static void suppress(fm_detector *d)
+{
+    size_t kept = 0;
+
+    if (d->n_found)
+        qsort(d->found, d->n_found, sizeof *d->found, best_first);
+    for (size_t i = 0; i < d->n_found; i++) {
+        bool hidden = false;
+
+        for (size_t j = 0; j < kept && !hidden; j++)
+            hidden = overlap(&d->found[j], &d->found[i]);
+        if (!hidden)
+            d->found[kept++] = d->found[i];
+    }
+    d->n_found = kept;
+}
+
+int fm_detector_find(fm_detector *d, const fm_image *image, double threshold, const fm_face_box **boxes, size_t *n,
+                     fm_err *err)
+{
+    int levels = count_levels(image->width, image->height), rc;
+    fm_image down[2] = {FM_IMAGE_INIT, FM_IMAGE_INIT};
+    const fm_image *now = image;
+
+    d->n_found = 0;
+    rc = search_level(d, image, 0, threshold, err);
+    for (int depth = 1; rc == 0 && depth < levels; depth++) {
+        fm_image *next = &down[depth & 1];
+
+        fm_image_fini(next);
+        rc = fm_image_create(5 * now->width / 6, 5 * now->height / 6, next, err);
+        if (rc == 0)
+            rc = fm_image_resize(now, next, err);
+        if (rc == 0)
+            rc = search_level(d, next, depth, threshold, err);
+        now = next;
+    }
+    fm_image_fini(&down[0]);
+    fm_image_fini(&down[1]);
+    if (rc != 0)
+        return rc;
+    suppress(d);
+    *boxes = d->found;
+    *n = d->n_found;
+    return 0;
+}

@@ -1,0 +1,47 @@
+/* The detector's kernels, one table for each instruction set.  The plain table
+ * is the reference; the others are compiled from the same source with wider
+ * vectors and agree with it to rounding. */
+#ifndef FM_WORKER_FACE_HOG_H
+#define FM_WORKER_FACE_HOG_H
+
+#include <stdint.h>
+
+#include "base/cpu.h"
+
+enum {
+    FM_HOG_CELL = 8,        /* pixels */
+    FM_HOG_BINS = 18,       /* signed orientations */
+    FM_HOG_PLANES = 31,     /* 18 signed, 9 unsigned, 4 textures */
+    FM_HOG_SIDE = 10,       /* a filter's rows and columns, cells */
+    FM_HOG_FILTERS = 5,
+    FM_HOG_PAD = 9,         /* zero cells around the features: 4 before, 5 after */
+    FM_HOG_SLACK = 80       /* floats readable after each row of features */
+};
+
+typedef struct {
+    /* Gradient of the strongest colour at columns 1 .. width - 2 of a row.
+     * above, row, below  u8 [3 * width] RGB.
+     * n_wide             columns 1 .. n_wide - 1 break ties towards the later colour, the rest towards the earlier.
+     * magnitude          f32 [width], squared lengths' roots.   bin  i32 [width], 0 .. 17. */
+    void (*gradient)(const uint8_t *above, const uint8_t *row, const uint8_t *below, int width, int n_wide,
+                     float *magnitude, int32_t *bin);
+    /* upper += weight_upper * row, lower += weight_lower * row, row = 0; all f32 [n]. */
+    void (*spread)(float *row, float weight_upper, float *upper, float weight_lower, float *lower, int n);
+    /* Features of one row of n cells.
+     * bins   f32 [18][stride], orientation histograms of the row's cells.
+     * norm   f32, three rows (above, this, below), each readable from -1 to n.
+     * out    [31] rows of the feature planes. */
+    void (*features)(const float *bins, int stride, const float *const norm[3], int n, float *const out[FM_HOG_PLANES]);
+    /* One row of the five filters' answers.
+     * planes   f32 feature planes, plane p row r at planes + p * plane_stride + r * row_stride; FM_HOG_SLACK
+     *          floats after a row's end are readable.
+     * weights  f32 [31][10][10][5].   out f32 [5][out_stride]; columns 0 .. n - 1, up to 63 more are overwritten. */
+    void (*filter)(const float *planes, int64_t plane_stride, int64_t row_stride, const float *weights, int n,
+                   float *out, int64_t out_stride);
+} fm_hog_kernels;
+
+const fm_hog_kernels *fm_hog_kernels_for(fm_isa isa);
+
+extern const fm_hog_kernels fm_hog_plain, fm_hog_avx2, fm_hog_avx512;
+
+#endif
