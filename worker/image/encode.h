@@ -1,4 +1,4 @@
-/* RGB images to files' bytes: PNG without loss, JPEG for pages and generated photographs. */
+/* RGB pixels to PNG or JPEG bytes, for exports, reports and generated faces. */
 #ifndef FM_WORKER_IMAGE_ENCODE_H
 #define FM_WORKER_IMAGE_ENCODE_H
 
@@ -6,10 +6,12 @@
 #include "base/err.h"
 #include "worker/image/image.h"
 
-/* Append a PNG (RGB, 8 bits).  Errors: -ENOMEM, -EINVAL with libpng's message. */
+/* Append image to out, in RGB 8; the bytes depend on the pixels and the codec library's version only.
+ * On failure out holds what it held.  Errors: -ENOMEM, -EINVAL (a quality outside 1 to 100; a side
+ * longer than the format takes: 65,500 for JPEG), -EIO (the codec refuses).
+ * Threads: any number. */
 int fm_png_encode(const fm_image *image, fm_buf *out, fm_err *err);
-
-/* Append a baseline JPEG, 4:2:0.  quality 1 to 100, the IJG scale.  Errors: as above. */
+/* quality  1 to 100, IJG scale; chroma is halved both ways (4:2:0), standard Huffman tables. */
 int fm_jpeg_encode(const fm_image *image, int quality, fm_buf *out, fm_err *err);
 
 #endif
