@@ -18,7 +18,7 @@
 
 /* How crews are started; filled by cluster/launch.h, so that this layer knows no MPI. */
 typedef struct {
-    /* Start crew number `crew` that joins with what join_file says (proto/join.h). 0 or a negative code. */
+    /* Start crew number `crew` (0 .. crews-1; again after it ended) that joins with what join_file says (proto/join.h). 0 or a negative code. */
     int (*start)(void *ctx, uint32_t crew, const char *join_file, fm_err *err);
     /* Has it ended?  *ended is set; *status is informative only (a crew's success is read from what it wrote). */
     int (*poll)(void *ctx, uint32_t crew, bool *ended, int *status, fm_err *err);
@@ -26,6 +26,7 @@ typedef struct {
     void (*stop)(void *ctx, uint32_t crew);
     void *ctx;
     uint32_t crews;         /* how many crews to keep up; 0: none is started here, workers come by themselves */
+    bool remote;            /* crews run on other hosts too: listen on all interfaces, not on 127.0.0.1 only */
 } fm_crew_ops;
 
 typedef struct {
