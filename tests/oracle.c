@@ -77,9 +77,7 @@ int oracle_image(const char *folder, const char *file, fm_image *out)
     snprintf(rel, sizeof rel, "%s/%s", folder, file);
     if (!oracle_bytes(rel, &bytes))
         return 0;
-    memset(&info, 0, sizeof info);
-    rc = bytes.data[0] == 0xff ? fm_jpeg_decode(bytes.data, bytes.size, &limits, out, &info, &err)
-                               : fm_png_decode(bytes.data, bytes.size, &limits, out, &info, &err);
+    rc = fm_image_decode(bytes.data, bytes.size, &limits, out, &info, &err);
     fm_buf_fini(&bytes);
     if (rc != 0)
         check_failed(__FILE__, __LINE__, "%s: %s", file, err.text);

@@ -25,7 +25,7 @@ typedef struct {
 int oracle_load(const char *rel, oracle_faces *out);
 void oracle_free(oracle_faces *o);
 
-/* $FACEMILL_DATA/folder/file decoded without turning; false after a failed check. */
+/* $FACEMILL_DATA/folder/file decoded (none of them is stored turned); false after a failed check. */
 int oracle_image(const char *folder, const char *file, fm_image *out);
 int oracle_bytes(const char *rel, fm_buf *out);
 
