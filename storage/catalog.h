@@ -1,0 +1,74 @@
+/* The catalog: the coordinator's LMDB environment (STORE/catalog).  Which files
+ * were seen and what became of them, which segment holds which record, which
+ * segments there are, and the epoch. */
+#ifndef FM_STORAGE_CATALOG_H
+#define FM_STORAGE_CATALOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "base/reason.h"
+#include "storage/record.h"
+#include "storage/segment.h"
+
+typedef struct fm_catalog fm_catalog;
+
+/* What is known of a file, under its path. */
+typedef struct {
+    uint64_t size_bytes;
+    int64_t mtime_ns;
+    fm_digest image;        /* of its bytes; zero when it could not be read */
+    fm_reason reason;       /* last outcome: FM_USED, or why it was left out */
+} fm_catalog_file;
+
+typedef enum { FM_SEGMENT_OPEN, FM_SEGMENT_SEALED } fm_segment_state;
+
+typedef struct {
+    uint32_t number;
+    fm_segment_state state;
+    uint64_t records;       /* sealed ones */
+    char name[FM_SEGMENT_NAME_MAX];
+} fm_catalog_segment;
+
+/* One acknowledged photograph. */
+typedef struct {
+    const char *path;
+    fm_catalog_file file;
+    fm_digest photo_key;    /* zero: no record */
+    fm_digest code_key;     /* zero: no record */
+    bool photo_here, code_here;     /* the record is in the acknowledging worker's segment */
+} fm_catalog_ack_item;
+
+/* Open STORE/catalog.  With create the store is made when missing (in a temporary folder, then renamed).
+ * Errors: -ENOENT (no store here), -EPROTO (of another format version, which is named), -EBADMSG. */
+int fm_catalog_open(const char *store_dir, bool create, fm_catalog **out, fm_err *err);
+void fm_catalog_close(fm_catalog *c);
+
+/* Become the store's coordinator: lock it for the life of c and grow the epoch, durably.
+ * Errors: -EAGAIN naming who holds it. */
+int fm_catalog_take(fm_catalog *c, uint64_t *epoch, fm_err *err);
+
+/* -ENOENT when the path was never seen. */
+int fm_catalog_find_file(fm_catalog *c, const char *path, fm_catalog_file *out, fm_err *err);
+/* The segment that holds a record.  -ENOENT when none does. */
+int fm_catalog_find_record(fm_catalog *c, fm_record_kind kind, const fm_digest *key, uint32_t *segment, fm_err *err);
+
+/* Segments.  add gives the new one's number; a name that is there already gives -EEXIST. */
+int fm_catalog_add_segment(fm_catalog *c, const char *name, uint32_t *number, fm_err *err);
+int fm_catalog_find_segment(fm_catalog *c, uint32_t number, fm_catalog_segment *out, fm_err *err);
+int fm_catalog_segment_sealed(fm_catalog *c, uint32_t number, uint64_t records, fm_err *err);
+/* The segment is gone: whatever it held has to be done again. */
+int fm_catalog_segment_lost(fm_catalog *c, uint32_t number, fm_err *err);
+/* All segments in number order; fn stops by returning other than 0, which is returned. */
+int fm_catalog_each_segment(fm_catalog *c, int (*fn)(void *ctx, const fm_catalog_segment *segment), void *ctx,
+                            fm_err *err);
+
+/* Take down what a worker acknowledged, in one durable transaction.
+ * segment  its open segment's number.
+ * Errors: -ESTALE (epoch is not the store's any more: another coordinator took over). */
+int fm_catalog_ack(fm_catalog *c, uint64_t epoch, uint32_t segment, const fm_catalog_ack_item *items, size_t n,
+                   fm_err *err);
+
+#endif

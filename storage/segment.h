@@ -1,0 +1,62 @@
+/* A segment: an LMDB environment that one worker writes, then seals.
+ *
+ * Open segments live in a scratch folder (SCRATCH/NAME.open); sealing syncs them
+ * and renames them into STORE/segments/NAME, where they never change again.
+ * Never MDB_WRITEMAP: a full disk would be a SIGBUS. */
+#ifndef FM_STORAGE_SEGMENT_H
+#define FM_STORAGE_SEGMENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "storage/record.h"
+
+#define FM_SEGMENT_NAME_MAX 64      /* with the NUL; letters, digits, "-" and "_" */
+
+typedef struct fm_segment_writer fm_segment_writer;
+typedef struct fm_segment fm_segment;
+
+/* Start a segment.  The folder scratch is made when missing.
+ * map_bytes  first size of the memory map; it grows by itself.  0: 64 MiB.
+ * Errors: -EEXIST (the name is taken), -EINVAL (not a name), what the file system gives. */
+int fm_segment_create(const char *scratch, const char *name, size_t map_bytes, fm_segment_writer **out, fm_err *err);
+
+/* Put a record.  A key that is there already keeps its first record (0 is returned all the same).
+ * After any failed call but -ENOMEM the segment is condemned: only abandon is left. */
+int fm_segment_put(fm_segment_writer *w, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
+                   fm_err *err);
+/* Look a record up in what this writer put.  payload is borrowed until the next call.  -ENOENT when there is none. */
+int fm_segment_find(fm_segment_writer *w, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
+                    fm_err *err);
+/* Make everything put so far durable: when this returns 0 a power cut loses none of it. */
+int fm_segment_commit(fm_segment_writer *w, fm_err *err);
+uint64_t fm_segment_records(const fm_segment_writer *w);    /* committed */
+uint64_t fm_segment_bytes(const fm_segment_writer *w);      /* payload put */
+
+/* Commit, sync, move into the store.  Frees w whatever happens; on failure the open segment stays
+ * where it is, for fm_segment_adopt.  Works from another file system too (copy, sync, rename). */
+int fm_segment_seal(fm_segment_writer *w, const char *store_dir, fm_err *err);
+/* Free w and leave the open segment's committed records where they are. */
+void fm_segment_close(fm_segment_writer *w);
+
+/* Seal what a dead worker left in SCRATCH/NAME.open; one without records is removed.
+ * records  how many it holds; 0 when it was removed or is not there.
+ * The caller must know that its writer is dead. */
+int fm_segment_adopt(const char *scratch, const char *name, const char *store_dir, uint64_t *records, fm_err *err);
+
+/* Read a sealed segment.  Checks the file's structure before LMDB maps it.
+ * Errors: -ENOENT, -EBADMSG (no LMDB data of ours, or cut short). */
+int fm_segment_open(const char *store_dir, const char *name, fm_segment **out, fm_err *err);
+void fm_segment_release(fm_segment *s);
+/* payload is borrowed until the segment is released.  -ENOENT; -EBADMSG when the record is damaged. */
+int fm_segment_get(fm_segment *s, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
+                   fm_digest *hash, fm_err *err);
+/* Calls fn for each record in key order; damaged ones with rc -EBADMSG and why in their err.
+ * Stops when fn returns other than 0, and returns that. */
+typedef int (*fm_segment_fn)(void *ctx, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
+                             const fm_digest *hash, int rc, const fm_err *why);
+int fm_segment_each(fm_segment *s, fm_segment_fn fn, void *ctx, fm_err *err);
+
+#endif
