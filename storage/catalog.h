@@ -21,6 +21,7 @@ typedef struct {
     int64_t mtime_ns;
     fm_digest image;        /* of its bytes; zero when it could not be read */
     fm_reason reason;       /* last outcome: FM_USED, or why it was left out */
+    fm_digest photo_key;    /* of the photo record that says so: under another recipe it may end otherwise; zero: none */
 } fm_catalog_file;
 
 typedef enum { FM_SEGMENT_OPEN, FM_SEGMENT_SEALED } fm_segment_state;
