@@ -14,9 +14,10 @@
  * A worker holds one lease at a time; WANT while it holds one gives the same
  * lease again, and ACK, SEALED and HELLO may be repeated: each is answered as the
  * first time.  So a worker that has no answer for FM_ASK_AGAIN_MS asks again, and
- * one that has heard nothing at all for FM_SILENCE_MS takes the coordinator for
- * dead: it commits nothing more, seals nothing, leaves its open segment where it
- * is (the next coordinator adopts it) and exits. */
+ * one that is owed an answer for FM_SILENCE_MS (fm_client_silence_ms) takes the
+ * coordinator for dead: it commits nothing more, seals nothing, leaves its open
+ * segment where it is (the next coordinator adopts it) and exits.  It looks for
+ * answers before it judges, so that a photograph that takes a minute is no silence. */
 #ifndef FM_PROTO_MESSAGE_H
 #define FM_PROTO_MESSAGE_H
 
@@ -31,7 +32,7 @@
 #define FM_LEASE_ITEMS_MAX 4096
 #define FM_SEGMENTS_MAX 65536       /* names in one message */
 #define FM_ASK_AGAIN_MS 5000
-#define FM_SILENCE_MS 60000
+#define FM_SILENCE_MS 30000
 
 typedef enum {
     /* worker to coordinator */

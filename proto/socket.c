@@ -42,7 +42,7 @@ struct fm_server {
 struct fm_client {
     void *context, *dealer;
     uint64_t run, epoch;
-    uint64_t heard_ms;
+    uint64_t asked_ms;      /* when the first message without an answer was sent; 0: there is none */
 };
 
 bool fm_peer_equal(const fm_peer *a, const fm_peer *b)
@@ -363,7 +363,6 @@ int fm_client_open(const fm_join *join, fm_client **out, fm_err *err)
     if (rc == 0) {
         c->run = join->run;
         c->epoch = join->epoch;
-        c->heard_ms = fm_clock_ms();
         rc = client_start(c, join, err);
     }
     if (rc != 0)
@@ -391,6 +390,8 @@ int fm_client_send(fm_client *c, fm_message *message, fm_err *err)
     fm_buf b = FM_BUF_INIT;
     int rc = 0;
 
+    if (!c->asked_ms)
+        c->asked_ms = fm_clock_ms();
     message->run = c->run;
     message->epoch = c->epoch;
     fm_message_encode(message, &b);
@@ -423,7 +424,7 @@ static int take_answer(fm_client *c, fm_message *out, fm_err *err)
         fm_message_fini(&m);
         return 0;
     }
-    c->heard_ms = fm_clock_ms();
+    c->asked_ms = 0;
     *out = m;
     return 1;
 }
@@ -452,5 +453,5 @@ int fm_client_receive(fm_client *c, int timeout_ms, fm_message *out, fm_err *err
 
 uint64_t fm_client_silence_ms(const fm_client *c)
 {
-    return fm_clock_ms() - c->heard_ms;
+    return c->asked_ms ? fm_clock_ms() - c->asked_ms : 0;
 }

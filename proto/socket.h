@@ -61,7 +61,8 @@ void fm_client_close(fm_client *client, int linger_ms);
 int fm_client_send(fm_client *client, fm_message *message, fm_err *err);
 /* As fm_server_receive; -EPROTO when the coordinator speaks another version. */
 int fm_client_receive(fm_client *client, int timeout_ms, fm_message *out, fm_err *err);
-/* Milliseconds since a message of this run last came in (or since open): the coordinator's silence. */
+/* For how long the coordinator has owed an answer: milliseconds since the first message that was sent
+ * after the last one that came in; 0 when nothing was sent since. */
 uint64_t fm_client_silence_ms(const fm_client *client);
 
 #endif
