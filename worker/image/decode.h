@@ -57,9 +57,8 @@ const char *fm_image_format_name(fm_image_format format);
  *   JPEG  exact integer IDCT and smooth chroma upsampling, as libjpeg's defaults, so that
  *         pixels are dlib's and Pillow's; grey is tripled; CMYK and YCCK become RGB as
  *         (255-C)(255-K)/255, inverted first when an Adobe marker says that they are.
- *   PNG   every colour type and depth, interlaced or not; 16 bits are scaled to 8 with
- *         rounding; transparency is dropped (the colours beneath it count, as Pillow's
- *         convert("RGB")); gamma and colour profiles are not applied.
+ *   PNG   every colour type and depth, interlaced or not; of 16 bits the upper 8 count;
+ *         transparency is dropped and the colours beneath it count (both as Pillow); gamma and colour profiles are not applied.
  * A file whose pixel data end early, or with checksums that do not hold, is a decode
  * error: half a face must not pass for one.  Oddities that leave all pixels there are
  * warnings, and errors with limits->strict.

@@ -1,76 +1,69 @@
-/* EXIF 2.32, sections 4.5 and 4.6.4: a TIFF header, then IFD 0 with tag 0x0112. */
-#include <string.h>
+/* A bounded walk to one tag: TIFF header, first directory, its entries.  Nothing
+ * else of EXIF is read, no pointer but the directory's own is followed, and
+ * whatever does not add up means "no orientation". */
+#include "worker/image/exif.h"
 
-#include "worker/image/decode.h"
+#include <string.h>
 
 #define TAG_ORIENTATION 0x0112
 #define TYPE_SHORT 3
+#define TYPE_LONG 4
 
 typedef struct {
-    const uint8_t *b;
+    const uint8_t *bytes;
     size_t n;
-    bool big;
+    int big_endian;
 } tiff;
 
-static uint32_t get(const tiff *t, size_t at, int bytes)
+static uint32_t get16(const tiff *t, size_t at)
 {
-    uint32_t v = 0;
+    const uint8_t *p = t->bytes + at;
 
-    if (at > t->n || (size_t)bytes > t->n - at)
-        return 0;
-    for (int i = 0; i < bytes; i++)
-        v |= (uint32_t)t->b[at + (size_t)i] << 8 * (t->big ? bytes - 1 - i : i);
-    return v;
+    return t->big_endian ? (uint32_t)p[0] << 8 | p[1] : (uint32_t)p[1] << 8 | p[0];
 }
 
-uint8_t fm_exif_orientation(const uint8_t *bytes, size_t n)
+static uint32_t get32(const tiff *t, size_t at)
 {
-    tiff t = {bytes, n, n >= 1 && bytes[0] == 'M'};
-    size_t ifd;
-    uint32_t entries;
+    return t->big_endian ? get16(t, at) << 16 | get16(t, at + 2) : get16(t, at + 2) << 16 | get16(t, at);
+}
 
-    if (n < 14 || (memcmp(bytes, "II*\0", 4) != 0 && memcmp(bytes, "MM\0*", 4) != 0))
-        return 1;
-    ifd = get(&t, 4, 4);
-    entries = get(&t, ifd, 2);
-    for (uint32_t i = 0; i < entries; i++) {
-        size_t at = ifd + 2 + 12 * (size_t)i;
-        uint32_t v;
+/* The entry's value when it is one number from 1 to 8. */
+static int orientation_at(const tiff *t, size_t entry)
+{
+    uint32_t type = get16(t, entry + 2), count = get32(t, entry + 4), value;
 
-        if (at + 12 > n)
-            break;
-        if (get(&t, at, 2) != TAG_ORIENTATION || get(&t, at + 2, 2) != TYPE_SHORT)
-            continue;
-        v = get(&t, at + 8, 2);
-        return v >= 1 && v <= 8 ? (uint8_t)v : 1;
+    if (count != 1 || (type != TYPE_SHORT && type != TYPE_LONG))
+        return 0;
+    value = type == TYPE_SHORT ? get16(t, entry + 8) : get32(t, entry + 8);
+    return value >= 1 && value <= 8 ? (int)value : 0;
+}
+
+int fm_exif_orientation(const uint8_t *bytes, size_t n)
+{
+    tiff t = {bytes, n, 0};
+    size_t directory, entries;
+
+    if (n >= 6 && memcmp(bytes, "Exif\0", 5) == 0) {
+        t.bytes += 6;
+        t.n -= 6;
     }
-    return 1;
-}
-
-int fm_image_orient(fm_image *image, uint8_t orientation, fm_err *err)
-{
-    int w = image->width, h = image->height;
-    bool swap = orientation >= 5, flip_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-    bool flip_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-    fm_image up;
-    int rc;
-
-    if (orientation <= 1 || orientation > 8)
+    if (t.n < 8)
         return 0;
-    rc = fm_image_create(swap ? h : w, swap ? w : h, &up, err);
-    if (rc != 0)
-        return rc;
-    for (int y = 0; y < up.height; y++)
-        for (int x = 0; x < up.width; x++) {
-            int sx = swap ? y : x, sy = swap ? x : y;
+    if (memcmp(t.bytes, "MM\0*", 4) == 0)
+        t.big_endian = 1;
+    else if (memcmp(t.bytes, "II*\0", 4) != 0)
+        return 0;
+    directory = get32(&t, 4);
+    if (directory > t.n - 2)
+        return 0;
+    entries = get16(&t, directory);
+    for (size_t i = 0; i < entries; i++) {
+        size_t entry = directory + 2 + 12 * i;
 
-            /* flip_x, flip_y speak of the stored image */
-            sx = flip_x ? w - 1 - sx : sx;
-            sy = flip_y ? h - 1 - sy : sy;
-            memcpy(up.pixels + (size_t)y * up.stride_bytes + 3 * (size_t)x,
-                   image->pixels + (size_t)sy * image->stride_bytes + 3 * (size_t)sx, 3);
-        }
-    fm_image_fini(image);
-    *image = up;
+        if (entry > t.n - 2 || t.n - entry < 12)
+            return 0;
+        if (get16(&t, entry) == TAG_ORIENTATION)
+            return orientation_at(&t, entry);
+    }
     return 0;
 }

@@ -1,6 +1,15 @@
-/* JPEG through libjpeg-turbo.  Its error handler may only leave by longjmp, so
- * everything the handler's way out must free lives in one struct that is set up
- * before setjmp. */
+/* JPEG through libjpeg-turbo.
+ *
+ * The library reports by two callbacks; errors leave by longjmp to the one setjmp
+ * in fm_jpeg_decode, and everything that has to survive the jump lives in the job,
+ * never in a local variable.  The simple TurboJPEG interface was rejected: it hides
+ * markers, colour spaces and which warning it was.
+ *
+ * Hostile files: pixels are counted before memory is asked for; a picture that its
+ * bytes cannot hold (below one bit a block) is refused at the header; scans are
+ * budgeted, since a few bytes can ask for another pass over every block. */
+#include "worker/image/codec.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -10,221 +19,216 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-#include "worker/image/decode.h"
-#include "worker/image/encode.h"
+#include "worker/image/exif.h"
 
-#define SCANS_MAX 200   /* a progressive file with more is an attack on our time */
+#define SCANS_MAX 100               /* encoders write 1 to about 20 */
+#define SCAN_PIXELS_MAX 2000000000u /* pixels times scans: seconds, not minutes */
 
 typedef struct {
-    struct jpeg_decompress_struct d;
-    struct jpeg_error_mgr errors;
+    struct jpeg_error_mgr errors;   /* first: the library hands it back to the callbacks */
     struct jpeg_progress_mgr progress;
+    struct jpeg_decompress_struct c;
+    jmp_buf jump;
+    const fm_decode_limits *limits;
     fm_decode_info *info;
+    fm_err *err;
     fm_image image;
-    uint8_t *row;           /* CMYK only */
-    char message[JMSG_LENGTH_MAX];
-    jmp_buf out;
-} decoder;
+    uint8_t *row;                   /* CMYK only */
+    int rc;
+} jpeg_job;
+
+static _Noreturn void leave(jpeg_job *job, int rc)
+{
+    job->rc = rc;
+    longjmp(job->jump, 1);
+}
 
 static void on_error(j_common_ptr c)
 {
-    decoder *j = c->client_data;
+    jpeg_job *job = (jpeg_job *)c->err;
+    char text[JMSG_LENGTH_MAX];
 
-    c->err->format_message(c, j->message);
-    longjmp(j->out, 1);
+    c->err->format_message(c, text);
+    if (c->err->msg_code == JERR_OUT_OF_MEMORY)
+        leave(job, fm_fail(job->err, -ENOMEM, "no memory to decode a JPEG of %u x %u", job->info->width,
+                           job->info->height));
+    leave(job, fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG, "%s", text));
 }
 
+/* Level -1 is a warning: the library goes on with pixels it made up. */
 static void on_message(j_common_ptr c, int level)
 {
-    decoder *j = c->client_data;
+    jpeg_job *job = (jpeg_job *)c->err;
     char text[JMSG_LENGTH_MAX];
 
     if (level >= 0)
         return;
+    c->err->num_warnings++;
     c->err->format_message(c, text);
-    fm_decode_warn(j->info, text);
+    fm_decode_warn(job->info, text);
 }
 
 static void on_progress(j_common_ptr c)
 {
-    decoder *j = c->client_data;
+    jpeg_job *job = (jpeg_job *)c->err;
+    int scans = job->c.input_scan_number;
 
-    if (((j_decompress_ptr)c)->input_scan_number > SCANS_MAX) {
-        snprintf(j->message, sizeof j->message, "more than %d scans", SCANS_MAX);
-        longjmp(j->out, 1);
-    }
+    if (scans > SCANS_MAX || (scans > 1 && (uint64_t)scans * job->info->width * job->info->height > SCAN_PIXELS_MAX))
+        leave(job, fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG,
+                                  "too many scans for %u x %u pixels", job->info->width, job->info->height));
 }
 
-/* Inverse of the IJG quality scale, from the mean of the luminance table against the standard one. */
-static uint8_t quality_of(const struct jpeg_decompress_struct *d)
+/* The IJG's luminance table at quality 50 (ITU-T T.81, table K.1), row by row. */
+static const uint8_t ijg_luminance[64] = {
+    16, 11, 10, 16, 24,  40,  51,  61,  12, 12, 14, 19, 26,  58,  60,  55,  14, 13, 16, 24, 40,  57,
+    69, 56, 14, 17, 22,  29,  51,  87,  80, 62, 18, 22, 37,  56,  68,  109, 103, 77, 24, 35, 55,  64,
+    81, 104, 113, 92, 49, 64,  78,  87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99};
+
+/* The quality whose table is nearest to this one, entry by entry. */
+static int quality_of(const JQUANT_TBL *table)
 {
-    static const uint32_t standard_sum = 3688;     /* of ITU-T T.81, table K.1 */
-    const JQUANT_TBL *t = d->quant_tbl_ptrs[0];
-    double scale = 0, quality;
+    long best = -1;
+    int quality = 0;
 
-    for (int i = 0; t && i < DCTSIZE2; i++)
-        scale += t->quantval[i];
-    if (!t)
-        return 0;
-    scale = 100 * scale / standard_sum;
-    quality = scale <= 100 ? (200 - scale) / 2 : 5000 / scale;
-    return quality < 1 ? 1 : quality > 100 ? 100 : (uint8_t)(quality + 0.5);
-}
+    for (int q = 1; q <= 100; q++) {
+        int scale = q < 50 ? 5000 / q : 200 - 2 * q;
+        long distance = 0;
 
-static uint8_t orientation_of(const struct jpeg_decompress_struct *d)
-{
-    for (const struct jpeg_marker_struct *m = d->marker_list; m; m = m->next)
-        if (m->marker == JPEG_APP0 + 1 && m->data_length > 6 && memcmp(m->data, "Exif\0", 6) == 0)
-            return fm_exif_orientation(m->data + 6, m->data_length - 6);
-    return 1;
-}
+        for (int i = 0; i < 64; i++) {
+            int want = (ijg_luminance[i] * scale + 50) / 100;
 
-static void cmyk_to_rgb(const decoder *j, const uint8_t *from, uint8_t *to)
-{
-    bool inverted = j->d.saw_Adobe_marker;      /* Adobe stores 255 - ink */
-
-    for (JDIMENSION x = 0; x < j->d.output_width; x++, from += 4)
-        for (int c = 0; c < 3; c++) {
-            unsigned light = inverted ? from[c] : 255u - from[c], k = inverted ? from[3] : 255u - from[3];
-
-            *to++ = (uint8_t)((light * k + 127) / 255);
+            want = want < 1 ? 1 : want > 255 ? 255 : want;
+            distance += labs((long)table->quantval[i] - want);
         }
-}
-
-static int start(decoder *j, const fm_decode_limits *limits, fm_err *err)
-{
-    fm_decode_info *info = j->info;
-
-    jpeg_save_markers(&j->d, JPEG_APP0 + 1, 0xffff);
-    jpeg_read_header(&j->d, TRUE);
-    info->format = FM_FORMAT_JPEG;
-    info->width = j->d.image_width;
-    info->height = j->d.image_height;
-    info->orientation = orientation_of(&j->d);
-    info->jpeg_quality = quality_of(&j->d);
-    if ((uint64_t)info->width * info->height > limits->max_pixels)
-        return fm_decode_fail(info, FM_TOO_LARGE, err, "%u x %u pixels, more than the limit of %llu", info->width,
-                              info->height, (unsigned long long)limits->max_pixels);
-    j->d.out_color_space = j->d.num_components == 4 ? JCS_CMYK : JCS_RGB;
-    j->d.dct_method = JDCT_ISLOW;
-    jpeg_start_decompress(&j->d);
-    return 0;
-}
-
-static int read_rows(decoder *j, fm_err *err)
-{
-    int rc = fm_image_create((int)j->d.output_width, (int)j->d.output_height, &j->image, err);
-
-    if (rc == 0 && j->d.out_color_space == JCS_CMYK && !(j->row = malloc(4 * (size_t)j->d.output_width)))
-        rc = fm_fail_nomem(err, "CMYK row", 4 * (size_t)j->d.output_width);
-    if (rc != 0)
-        return rc;
-    while (j->d.output_scanline < j->d.output_height) {
-        uint8_t *to = j->image.pixels + j->d.output_scanline * j->image.stride_bytes;
-        uint8_t *row = j->row ? j->row : to;
-
-        jpeg_read_scanlines(&j->d, &row, 1);
-        if (j->row)
-            cmyk_to_rgb(j, j->row, to);
+        if (best < 0 || distance <= best) {
+            best = distance;
+            quality = q;
+        }
     }
-    jpeg_finish_decompress(&j->d);
-    return 0;
+    return quality;
+}
+
+static void note_header(jpeg_job *job)
+{
+    struct jpeg_decompress_struct *c = &job->c;
+    int table = c->comp_info[0].quant_tbl_no;
+
+    job->info->components = (uint8_t)c->num_components;
+    job->info->bit_depth = (uint8_t)c->data_precision;
+    job->info->progressive = jpeg_has_multiple_scans(c);
+    if (table >= 0 && table < NUM_QUANT_TBLS && c->quant_tbl_ptrs[table])
+        job->info->jpeg_quality = (uint8_t)quality_of(c->quant_tbl_ptrs[table]);
+    for (jpeg_saved_marker_ptr m = c->marker_list; m; m = m->next) {
+        int orientation = 0;
+
+        if (m->marker == JPEG_APP0 + 1 && m->data_length >= 6 && memcmp(m->data, "Exif\0", 5) == 0)
+            orientation = fm_exif_orientation(m->data, m->data_length);
+        if (orientation) {
+            job->info->orientation = (uint8_t)orientation;
+            break;
+        }
+    }
+}
+
+/* Huffman coding spends at least one bit on every block. */
+static bool bytes_can_hold(const struct jpeg_decompress_struct *c, size_t n)
+{
+    uint64_t blocks = 0;
+
+    if (c->arith_code)
+        return true;
+    for (int i = 0; i < c->num_components; i++)
+        blocks += (uint64_t)c->comp_info[i].width_in_blocks * c->comp_info[i].height_in_blocks;
+    return blocks / 8 <= n;
+}
+
+static void choose_colours(jpeg_job *job)
+{
+    struct jpeg_decompress_struct *c = &job->c;
+
+    if (c->num_components == 4 || c->jpeg_color_space == JCS_CMYK || c->jpeg_color_space == JCS_YCCK)
+        c->out_color_space = JCS_CMYK;
+    else
+        c->out_color_space = JCS_RGB;
+    c->dct_method = JDCT_ISLOW;
+    c->do_fancy_upsampling = TRUE;
+    c->progress = &job->progress;
+}
+
+static void cmyk_to_rgb(const uint8_t *in, uint8_t *out, size_t n, bool inverted)
+{
+    uint8_t flip = inverted ? 0 : 255;
+
+    for (size_t i = 0; i < n; i++, in += 4, out += 3) {
+        unsigned k = in[3] ^ flip;
+
+        for (int c = 0; c < 3; c++)
+            out[c] = (uint8_t)(((in[c] ^ flip) * k + 127) / 255);
+    }
+}
+
+static void read_rows(jpeg_job *job)
+{
+    struct jpeg_decompress_struct *c = &job->c;
+    bool cmyk = c->out_color_space == JCS_CMYK;
+
+    while (c->output_scanline < c->output_height) {
+        uint8_t *to = job->image.pixels + job->image.stride_bytes * c->output_scanline;
+        JSAMPROW row = cmyk ? job->row : to;
+
+        jpeg_read_scanlines(c, &row, 1);
+        if (cmyk)
+            cmyk_to_rgb(job->row, to, c->output_width, c->saw_Adobe_marker);
+    }
+}
+
+/* Everything that may jump. */
+static void decode(jpeg_job *job, const uint8_t *bytes, size_t n)
+{
+    struct jpeg_decompress_struct *c = &job->c;
+    int rc;
+
+    jpeg_create_decompress(c);
+    jpeg_mem_src(c, bytes, (unsigned long)n);
+    jpeg_save_markers(c, JPEG_APP0 + 1, 0xffff);
+    jpeg_read_header(c, TRUE);
+    rc = fm_decode_size(job->info, job->limits, c->image_width, c->image_height, job->err);
+    if (rc != 0)
+        leave(job, rc);
+    note_header(job);
+    if (!bytes_can_hold(c, n))
+        leave(job, fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG,
+                                  "cut short: %zu bytes cannot hold %u x %u pixels", n, job->info->width,
+                                  job->info->height));
+    choose_colours(job);
+    rc = fm_image_create((int)c->image_width, (int)c->image_height, &job->image, job->err);
+    if (rc == 0 && c->out_color_space == JCS_CMYK && !(job->row = malloc(4 * (size_t)c->image_width)))
+        rc = fm_fail_nomem(job->err, "a row of a CMYK JPEG", 4 * (size_t)c->image_width);
+    if (rc != 0)
+        leave(job, rc);
+    jpeg_start_decompress(c);
+    read_rows(job);
+    jpeg_finish_decompress(c);
 }
 
 int fm_jpeg_decode(const uint8_t *bytes, size_t n, const fm_decode_limits *limits, fm_image *out,
                    fm_decode_info *info, fm_err *err)
 {
-    decoder *j = calloc(1, sizeof *j);
-    int rc;
+    jpeg_job job = {.limits = limits, .info = info, .err = err, .image = FM_IMAGE_INIT};
 
-    if (!j)
-        return fm_fail_nomem(err, "JPEG decoder", sizeof *j);
-    j->info = info;
-    j->d.err = jpeg_std_error(&j->errors);
-    j->d.client_data = j;
-    j->errors.error_exit = on_error;
-    j->errors.emit_message = on_message;
-    if (setjmp(j->out) != 0) {
-        rc = j->errors.msg_code == JERR_OUT_OF_MEMORY
-                 ? fm_fail_nomem(err, "JPEG", n)
-                 : fm_decode_fail(info, FM_DECODE_ERROR, err, "JPEG: %s", j->message);
-    } else {
-        jpeg_create_decompress(&j->d);
-        j->progress.progress_monitor = on_progress;
-        j->d.progress = &j->progress;
-        jpeg_mem_src(&j->d, bytes, n);
-        rc = start(j, limits, err);
-        if (rc == 0)
-            rc = read_rows(j, err);
-    }
-    jpeg_destroy_decompress(&j->d);
-    free(j->row);
-    if (rc == 0)
-        *out = j->image;
+    job.c.err = jpeg_std_error(&job.errors);
+    job.errors.error_exit = on_error;
+    job.errors.emit_message = on_message;
+    job.progress.progress_monitor = on_progress;
+    if (setjmp(job.jump) == 0)
+        decode(&job, bytes, n);
+    jpeg_destroy_decompress(&job.c);
+    free(job.row);
+    if (job.rc == 0)
+        job.rc = fm_decode_strict(info, limits, err);
+    if (job.rc == 0)
+        *out = job.image;
     else
-        fm_image_fini(&j->image);
-    free(j);
-    return rc;
-}
-
-typedef struct {
-    struct jpeg_compress_struct c;
-    struct jpeg_error_mgr errors;
-    unsigned char *bytes;
-    unsigned long n;
-    char message[JMSG_LENGTH_MAX];
-    jmp_buf out;
-} encoder;
-
-static void on_encode_error(j_common_ptr c)
-{
-    encoder *e = c->client_data;
-
-    c->err->format_message(c, e->message);
-    longjmp(e->out, 1);
-}
-
-/* A function of its own: no local variable of the caller may change between setjmp and longjmp. */
-static bool encode(encoder *e, const fm_image *image, int quality)
-{
-    if (setjmp(e->out) != 0)
-        return false;
-    jpeg_create_compress(&e->c);
-    jpeg_mem_dest(&e->c, &e->bytes, &e->n);
-    e->c.image_width = (JDIMENSION)image->width;
-    e->c.image_height = (JDIMENSION)image->height;
-    e->c.input_components = 3;
-    e->c.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&e->c);
-    jpeg_set_quality(&e->c, quality, TRUE);
-    jpeg_start_compress(&e->c, TRUE);
-    while (e->c.next_scanline < e->c.image_height) {
-        JSAMPROW row = image->pixels + e->c.next_scanline * image->stride_bytes;
-
-        jpeg_write_scanlines(&e->c, &row, 1);
-    }
-    jpeg_finish_compress(&e->c);
-    return true;
-}
-
-int fm_jpeg_encode(const fm_image *image, int quality, fm_buf *out, fm_err *err)
-{
-    encoder *e = calloc(1, sizeof *e);
-    int rc;
-
-    if (!e)
-        return fm_fail_nomem(err, "JPEG encoder", sizeof *e);
-    e->c.err = jpeg_std_error(&e->errors);
-    e->c.client_data = e;
-    e->errors.error_exit = on_encode_error;
-    if (encode(e, image, quality)) {
-        fm_buf_put(out, e->bytes, e->n);
-        rc = out->failed ? fm_fail_nomem(err, "JPEG", e->n) : 0;
-    } else {
-        rc = fm_fail(err, -EINVAL, "JPEG encoder: %s", e->message);
-    }
-    jpeg_destroy_compress(&e->c);
-    free(e->bytes);
-    free(e);
-    return rc;
+        fm_image_fini(&job.image);
+    return job.rc;
 }

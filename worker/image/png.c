@@ -1,5 +1,11 @@
-/* PNG through libpng's row interface; as in jpeg.c, what an error must free is
- * in one struct that lives before setjmp. */
+/* PNG through libpng's row interface, which keeps memory to one image and one row.
+ *
+ * As with JPEG, errors leave by longjmp and what survives lives in the job.  Chunks
+ * that cannot change pixels are skipped unread (colour profiles, texts), so their
+ * bombs do not go off.  A picture that its bytes cannot hold (deflate shrinks by
+ * 1032 at most) is refused at the header. */
+#include "worker/image/codec.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -7,176 +13,171 @@
 
 #include <png.h>
 
-#include "worker/image/decode.h"
-#include "worker/image/encode.h"
+#include "worker/image/exif.h"
 
-#define CHUNK_BYTES_MAX (8u << 20)
-#define CHUNKS_MAX 1000
+#define SIDE_MAX (1u << 20)
+#define CHUNK_BYTES_MAX (16u << 20)     /* IDAT is streamed and not meant by this */
+#define DEFLATE_RATIO_MAX 1032u
 
 typedef struct {
     png_structp png;
-    png_infop info;
-    const uint8_t *at, *end;
-    fm_decode_info *told;
+    png_infop header;
+    const uint8_t *at, *end;            /* input not read yet */
+    const fm_decode_limits *limits;
+    fm_decode_info *info;
+    fm_err *err;
     fm_image image;
-    png_bytep *rows;        /* interlaced files need all at once */
-    bool no_memory;
-    char message[160];
-} decoder;
+    int rc;
+} png_job;
 
-static void on_error(png_structp png, png_const_charp text)
+static PNG_NORETURN void leave(png_job *job, int rc)
 {
-    decoder *p = png_get_error_ptr(png);
+    job->rc = rc;
+    longjmp(png_jmpbuf(job->png), 1);
+}
 
-    snprintf(p->message, sizeof p->message, "%s", text);
-    p->no_memory = strstr(text, "emory") != NULL;
-    png_longjmp(png, 1);
+static PNG_NORETURN void on_error(png_structp png, png_const_charp text)
+{
+    png_job *job = png_get_error_ptr(png);
+
+    if (strstr(text, "ut of memory") || strstr(text, "nsufficient memory"))
+        leave(job, fm_fail(job->err, -ENOMEM, "no memory to decode a PNG of %u x %u", job->info->width,
+                           job->info->height));
+    leave(job, fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG, "%s", text));
 }
 
 static void on_warning(png_structp png, png_const_charp text)
 {
-    fm_decode_warn(((decoder *)png_get_error_ptr(png))->told, text);
+    png_job *job = png_get_error_ptr(png);
+
+    fm_decode_warn(job->info, text);
 }
 
 static void on_read(png_structp png, png_bytep to, size_t n)
 {
-    decoder *p = png_get_io_ptr(png);
+    png_job *job = png_get_io_ptr(png);
 
-    if (n > (size_t)(p->end - p->at))
-        png_error(png, "the file is cut short");
-    memcpy(to, p->at, n);
-    p->at += n;
+    if ((size_t)(job->end - job->at) < n)
+        png_error(png, "the file ends early");
+    memcpy(to, job->at, n);
+    job->at += n;
 }
 
-static int start(decoder *p, const fm_decode_limits *limits, fm_err *err)
+static void skip_what_changes_no_pixel(png_structp png)
 {
-    png_bytep exif;
-    png_uint_32 exif_bytes;
-    int depth, colour;
+    static const uint8_t names[] = "iCCP\0sRGB\0gAMA\0cHRM\0tEXt\0zTXt\0iTXt\0sPLT\0hIST\0pCAL\0sCAL\0oFFs\0"
+                                   "pHYs\0tIME\0bKGD\0sBIT";
 
-    png_set_user_limits(p->png, 1u << 20, 1u << 20);
-    png_set_chunk_cache_max(p->png, CHUNKS_MAX);
-    png_set_chunk_malloc_max(p->png, CHUNK_BYTES_MAX);
-    png_set_read_fn(p->png, p, on_read);
-    png_read_info(p->png, p->info);
-    p->told->format = FM_FORMAT_PNG;
-    p->told->width = png_get_image_width(p->png, p->info);
-    p->told->height = png_get_image_height(p->png, p->info);
-    if ((uint64_t)p->told->width * p->told->height > limits->max_pixels)
-        return fm_decode_fail(p->told, FM_TOO_LARGE, err, "%u x %u pixels, more than the limit of %llu",
-                              p->told->width, p->told->height, (unsigned long long)limits->max_pixels);
-    if (png_get_eXIf_1(p->png, p->info, &exif_bytes, &exif))
-        p->told->orientation = fm_exif_orientation(exif, exif_bytes);
-    depth = png_get_bit_depth(p->png, p->info);
-    colour = png_get_color_type(p->png, p->info);
-    if (depth == 16)
-        png_set_strip_16(p->png);
-    if (colour == PNG_COLOR_TYPE_PALETTE)
-        png_set_palette_to_rgb(p->png);
-    if (!(colour & PNG_COLOR_MASK_COLOR) && depth < 8)
-        png_set_expand_gray_1_2_4_to_8(p->png);
-    if (!(colour & PNG_COLOR_MASK_COLOR))
-        png_set_gray_to_rgb(p->png);
-    png_set_strip_alpha(p->png);
-    png_set_interlace_handling(p->png);
-    png_read_update_info(p->png, p->info);
-    return 0;
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, 0);
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, names, sizeof names / 5);
 }
 
-static int read_rows(decoder *p, fm_err *err)
+static void note_header(png_job *job)
 {
-    int rc = fm_image_create((int)p->told->width, (int)p->told->height, &p->image, err);
+    int colours = png_get_color_type(job->png, job->header);
 
+    job->info->bit_depth = png_get_bit_depth(job->png, job->header);
+    job->info->components = png_get_channels(job->png, job->header);
+    job->info->progressive = png_get_interlace_type(job->png, job->header) != PNG_INTERLACE_NONE;
+    job->info->alpha = (colours & PNG_COLOR_MASK_ALPHA) || png_get_valid(job->png, job->header, PNG_INFO_tRNS);
+}
+
+static bool bytes_can_hold(const png_job *job, size_t n)
+{
+    uint64_t bits = (uint64_t)job->info->bit_depth * job->info->components;
+
+    return ((uint64_t)job->info->width * bits + 7) / 8 * job->info->height / DEFLATE_RATIO_MAX <= n;
+}
+
+static void to_rgb8(png_job *job)
+{
+    png_structp png = job->png;
+    int colours = png_get_color_type(png, job->header);
+
+    if (job->info->bit_depth == 16)
+        png_set_strip_16(png);
+    if (colours == PNG_COLOR_TYPE_PALETTE)
+        png_set_palette_to_rgb(png);
+    else if (!(colours & PNG_COLOR_MASK_COLOR))
+        png_set_gray_to_rgb(png);
+    if (colours == PNG_COLOR_TYPE_GRAY && job->info->bit_depth < 8)
+        png_set_expand_gray_1_2_4_to_8(png);
+    png_set_strip_alpha(png);
+}
+
+/* eXIf may also follow the pixels, so this is asked after the end. */
+static void note_orientation(png_job *job)
+{
+    png_uint_32 n = 0;
+    png_bytep exif = NULL;
+    int orientation = 0;
+
+    if (png_get_eXIf_1(job->png, job->header, &n, &exif) && exif)
+        orientation = fm_exif_orientation(exif, n);
+    if (orientation)
+        job->info->orientation = (uint8_t)orientation;
+}
+
+static void read_rows(png_job *job)
+{
+    int passes = png_set_interlace_handling(job->png);
+
+    png_read_update_info(job->png, job->header);
+    if (png_get_rowbytes(job->png, job->header) != 3 * (size_t)job->image.width)
+        png_error(job->png, "colours that do not become RGB");
+    for (int pass = 0; pass < passes; pass++)
+        for (int y = 0; y < job->image.height; y++)
+            png_read_row(job->png, job->image.pixels + job->image.stride_bytes * (size_t)y, NULL);
+    png_read_end(job->png, job->header);
+}
+
+/* Everything that may jump. */
+static void decode(png_job *job, size_t n)
+{
+    png_structp png = job->png;
+    int rc;
+
+    png_set_read_fn(png, job, on_read);
+    png_set_user_limits(png, SIDE_MAX, SIDE_MAX);
+    png_set_chunk_malloc_max(png, CHUNK_BYTES_MAX);
+    skip_what_changes_no_pixel(png);
+    png_read_info(png, job->header);
+    rc = fm_decode_size(job->info, job->limits, png_get_image_width(png, job->header),
+                        png_get_image_height(png, job->header), job->err);
     if (rc != 0)
-        return rc;
-    if (png_get_rowbytes(p->png, p->info) != p->image.stride_bytes)
-        return fm_decode_fail(p->told, FM_DECODE_ERROR, err, "PNG: rows of %zu bytes where %zu are expected",
-                              png_get_rowbytes(p->png, p->info), p->image.stride_bytes);
-    p->rows = malloc((size_t)p->image.height * sizeof *p->rows);
-    if (!p->rows)
-        return fm_fail_nomem(err, "PNG rows", (size_t)p->image.height * sizeof *p->rows);
-    for (int y = 0; y < p->image.height; y++)
-        p->rows[y] = p->image.pixels + (size_t)y * p->image.stride_bytes;
-    png_read_image(p->png, p->rows);
-    png_read_end(p->png, NULL);
-    return 0;
+        leave(job, rc);
+    note_header(job);
+    if (!bytes_can_hold(job, n))
+        leave(job, fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG,
+                                  "cut short: %zu bytes cannot hold %u x %u pixels", n, job->info->width,
+                                  job->info->height));
+    rc = fm_image_create((int)job->info->width, (int)job->info->height, &job->image, job->err);
+    if (rc != 0)
+        leave(job, rc);
+    to_rgb8(job);
+    read_rows(job);
+    note_orientation(job);
 }
 
 int fm_png_decode(const uint8_t *bytes, size_t n, const fm_decode_limits *limits, fm_image *out,
                   fm_decode_info *info, fm_err *err)
 {
-    decoder *p = calloc(1, sizeof *p);
-    int rc;
+    png_job job = {.at = bytes, .end = bytes + n, .limits = limits, .info = info, .err = err,
+                   .image = FM_IMAGE_INIT};
 
-    if (!p)
-        return fm_fail_nomem(err, "PNG decoder", sizeof *p);
-    *p = (decoder){.at = bytes, .end = bytes + n, .told = info};
-    p->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, p, on_error, on_warning);
-    p->info = p->png ? png_create_info_struct(p->png) : NULL;
-    if (!p->info) {
-        rc = fm_fail_nomem(err, "PNG decoder", sizeof *p);
-    } else if (setjmp(png_jmpbuf(p->png)) != 0) {
-        rc = p->no_memory ? fm_fail_nomem(err, "PNG", n)
-                          : fm_decode_fail(info, FM_DECODE_ERROR, err, "PNG: %s", p->message);
-    } else {
-        rc = start(p, limits, err);
-        if (rc == 0)
-            rc = read_rows(p, err);
-    }
-    png_destroy_read_struct(&p->png, &p->info, NULL);
-    free(p->rows);
-    if (rc == 0)
-        *out = p->image;
+    job.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning);
+    if (job.png)
+        job.header = png_create_info_struct(job.png);
+    if (!job.header)
+        job.rc = fm_fail(err, -ENOMEM, "no memory to decode a PNG");
+    else if (setjmp(png_jmpbuf(job.png)) == 0)
+        decode(&job, n);
+    png_destroy_read_struct(&job.png, &job.header, NULL);
+    if (job.rc == 0)
+        job.rc = fm_decode_strict(info, limits, err);
+    if (job.rc == 0)
+        *out = job.image;
     else
-        fm_image_fini(&p->image);
-    free(p);
-    return rc;
-}
-
-static void on_write(png_structp png, png_bytep from, size_t n)
-{
-    fm_buf *out = png_get_io_ptr(png);
-
-    fm_buf_put(out, from, n);
-    if (out->failed)
-        png_error(png, "no memory");
-}
-
-static void on_flush(png_structp png)
-{
-    (void)png;
-}
-
-static bool encode(decoder *p, const fm_image *image, fm_buf *out)
-{
-    if (setjmp(png_jmpbuf(p->png)) != 0)
-        return false;
-    png_set_write_fn(p->png, out, on_write, on_flush);
-    png_set_IHDR(p->png, p->info, (png_uint_32)image->width, (png_uint_32)image->height, 8, PNG_COLOR_TYPE_RGB,
-                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    png_write_info(p->png, p->info);
-    for (int y = 0; y < image->height; y++)
-        png_write_row(p->png, image->pixels + (size_t)y * image->stride_bytes);
-    png_write_end(p->png, NULL);
-    return true;
-}
-
-int fm_png_encode(const fm_image *image, fm_buf *out, fm_err *err)
-{
-    decoder *p = calloc(1, sizeof *p);
-    fm_decode_info told = {.reason = FM_USED};
-    int rc = 0;
-
-    if (!p)
-        return fm_fail_nomem(err, "PNG encoder", sizeof *p);
-    p->told = &told;
-    p->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, p, on_error, on_warning);
-    p->info = p->png ? png_create_info_struct(p->png) : NULL;
-    if (!p->info || (!encode(p, image, out) && p->no_memory))
-        rc = fm_fail_nomem(err, "PNG", out->size);
-    else if (p->message[0])
-        rc = fm_fail(err, -EINVAL, "PNG: %s", p->message);
-    png_destroy_write_struct(&p->png, &p->info);
-    free(p);
-    return rc;
+        fm_image_fini(&job.image);
+    return job.rc;
 }
