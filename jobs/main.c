@@ -1,8 +1,118 @@
-/* facemill VERB [options] */
+/* facemill VERB [options]: finds the verb in the table and hands over. */
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
-int main(void)
+#include "base/text.h"
+#include "jobs/verbs.h"
+
+typedef struct {
+    const char *name;
+    int (*run)(int argc, char **argv);      /* NULL: the contract has it, this version does not */
+    const char *about;                      /* NULL: the program's own, not listed */
+} verb;
+
+static const verb verbs[] = {
+    {"run", fm_verb_road, "the whole study; run again, it does only what is missing"},
+    {"import", fm_verb_road, "read the cohorts and say what is in them"},
+    {"match", fm_verb_road, "choose controls for the cases by sex and age"},
+    {"build", fm_verb_road, "photographs to chips and codes, on all ranks"},
+    {"train", fm_verb_road, "train the head on all codes"},
+    {"evaluate", fm_verb_road, "train and test over the folds"},
+    {"explain", NULL, "what the classifier looked at"},
+    {"report", fm_verb_road, "write results, ledger and report"},
+    {"submit", NULL, "the same under SLURM"},
+    {"status", fm_verb_status, "progress of a run, once"},
+    {"watch", fm_verb_status, "progress of a run, live"},
+    {"verify", fm_verb_verify, "prove store and results whole"},
+    {"digest", fm_verb_digest, "one digest of all chips and codes"},
+    {"export", fm_verb_export, "ledger, faces, chips, codes or predictions to a folder"},
+    {"models", fm_verb_models, "which model files there are, and whether they are here"},
+    {"synth", fm_verb_synth, "generated faces with a planted difference between cohorts"},
+    {"doctor", fm_verb_doctor, "what this machine can and cannot do, each with a remedy"},
+    {"crew", fm_verb_crew, NULL},
+    {"stage", fm_verb_stage, NULL},
+};
+#define N_VERBS (sizeof verbs / sizeof *verbs)
+
+static const verb *find(const char *name)
 {
-    fputs("facemill " FM_VERSION "\n", stderr);
-    return 2;
+    for (size_t i = 0; i < N_VERBS; i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static void usage(FILE *to)
+{
+    fputs("usage: facemill VERB [options]\n\n", to);
+    for (size_t i = 0; i < N_VERBS; i++)
+        if (verbs[i].about)
+            fprintf(to, "  %-10s %s%s\n", verbs[i].name, verbs[i].about,
+                    verbs[i].run ? "" : " (not in this version)");
+    fputs("\nfacemill help VERB says more.  A study starts with: facemill run STUDY.yaml\n", to);
+}
+
+static int unknown(const char *word)
+{
+    const char *names[N_VERBS], *near;
+    size_t n = 0;
+
+    for (size_t i = 0; i < N_VERBS; i++)
+        if (verbs[i].about)
+            names[n++] = verbs[i].name;
+    near = fm_nearest(word, names, n);
+    fprintf(stderr, "facemill: no verb \"%s\"%s%s%s (facemill help lists them)\n", word, near ? ", did you mean " : "",
+            near ? near : "", near ? "?" : "");
+    return FM_EXIT_USAGE;
+}
+
+/* Photographs of patients: nothing we create is for others, and no memory lands in a core file. */
+static void be_private(void)
+{
+    const struct rlimit none = {0, 0};
+
+    umask(077);
+#ifndef FM_DEBUG
+    setrlimit(RLIMIT_CORE, &none);
+#else
+    (void)none;
+#endif
+}
+
+static int call(const verb *v, int argc, char **argv)
+{
+    if (!v->run) {
+        fprintf(stderr, "facemill %s: not in this version\n", v->name);
+        return FM_EXIT_USAGE;
+    }
+    return v->run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    char help[] = "--help", *help_words[] = {argc > 2 ? argv[2] : NULL, help, NULL};
+    const char *word = argc > 1 ? argv[1] : "";
+    bool help_on = strcmp(word, "help") == 0 && argc > 2;
+    const verb *v = find(help_on ? argv[2] : word);
+
+    be_private();
+    if (v)
+        return help_on ? call(v, 2, help_words) : call(v, argc - 1, argv + 1);
+    if (help_on)
+        return unknown(argv[2]);
+    if (strcmp(word, "--version") == 0) {
+        puts("facemill " FM_VERSION);
+        return FM_EXIT_DONE;
+    }
+    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        usage(stdout);
+        return FM_EXIT_DONE;
+    }
+    if (*word)
+        return unknown(word);
+    usage(stderr);
+    return FM_EXIT_USAGE;
 }

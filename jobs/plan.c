@@ -1,0 +1,131 @@
+#include "jobs/plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/net/encoder.h"
+
+typedef struct {
+    const char *group;      /* borrowed from the samples; a sample that has none is its own */
+    uint32_t sample;
+} member;
+
+static int by_group(const void *a, const void *b)
+{
+    const member *x = a, *y = b;
+    int order = strcmp(x->group, y->group);
+
+    return order ? order : (x->sample > y->sample) - (x->sample < y->sample);
+}
+
+/* number[i]: the group of sample i, counted in the order of names. */
+static int number_groups(const fm_study *study, const fm_samples *s, uint32_t *number, fm_err *err)
+{
+    member *m = malloc((s->n + 1) * sizeof *m);
+    char text[32];
+    uint32_t next = 0;
+    bool known = false;
+
+    if (!m)
+        return fm_fail_nomem(err, "groups", s->n * sizeof *m);
+    for (size_t i = 0; i < s->n; i++) {
+        const char *g = fm_sample_column(s, &s->v[i], study->evaluate.group, text);
+
+        known = known || g;
+        m[i] = (member){g && *g && g != text ? g : s->v[i].name, (uint32_t)i};
+    }
+    qsort(m, s->n, sizeof *m, by_group);
+    for (size_t i = 0; i < s->n; i++) {
+        next += i > 0 && strcmp(m[i].group, m[i - 1].group) != 0;
+        number[m[i].sample] = next;
+    }
+    free(m);
+    if (!known)
+        return fm_fail(err, -EINVAL, "%s: evaluate: group: no cohort has a column \"%s\"", study->file,
+                       study->evaluate.group);
+    return 0;
+}
+
+static int check_classes(const fm_study *study, const fm_samples *s, const size_t *of_class, fm_err *err)
+{
+    for (int c = 0; c < s->n_classes; c++)
+        if (of_class[c] == 0)
+            return fm_fail(err, -EINVAL, "%s: no face of class \"%s\" is left to learn from; the ledger says why each "
+                           "photograph was left out", study->file, s->classes[c]);
+    return 0;
+}
+
+static int add_rows(const fm_study *study, const fm_samples *s, const fm_digest *code, const uint32_t *faces,
+                    const uint32_t *group, fm_plan *plan, fm_err *err)
+{
+    size_t n = 0, *of_class = calloc((size_t)s->n_classes + 1, sizeof *of_class);
+    int rc;
+
+    for (size_t i = 0; i < s->n; i++)
+        n += s->v[i].reason == FM_USED ? faces[i] : 0;
+    plan->rows = malloc((n + 1) * sizeof *plan->rows);
+    if (!plan->rows || !of_class) {
+        free(of_class);
+        return fm_fail_nomem(err, "plan", n * sizeof *plan->rows);
+    }
+    for (size_t i = 0; i < s->n; i++)
+        for (uint32_t f = 0; s->v[i].reason == FM_USED && f < faces[i]; f++) {
+            plan->rows[plan->n++] = (fm_plan_row){.code = code[i], .face = f, .sample = (uint32_t)i, .subject = group[i],
+                                                  .label = s->v[i].label, .fold = s->v[i].fold};
+            of_class[s->v[i].label]++;
+        }
+    rc = check_classes(study, s, of_class, err);
+    free(of_class);
+    return rc;
+}
+
+static void set_specs(const fm_study *study, fm_plan *plan)
+{
+    static const fm_head_kind heads[] = {[FM_STUDY_FC] = FM_HEAD_FC, [FM_STUDY_SVM] = FM_HEAD_SVM,
+                                         [FM_STUDY_LOGISTIC] = FM_HEAD_LOGISTIC};
+    static const fm_folds_kind splits[] = {[FM_SPLIT_HOLDOUT] = FM_FOLDS_HOLDOUT, [FM_SPLIT_KFOLD] = FM_FOLDS_KFOLD,
+                                           [FM_SPLIT_GIVEN] = FM_FOLDS_GIVEN};
+    const fm_study_head *h = &study->head;
+    const fm_study_evaluate *e = &study->evaluate;
+
+    plan->code_offset = study->embedding ? 0 : FM_ENCODER_EMBEDDING;
+    plan->code_width = study->embedding ? FM_ENCODER_EMBEDDING : FM_ENCODER_POOLED;
+    plan->seed = (uint64_t)study->seed;
+    plan->bootstrap = (uint32_t)e->bootstrap;
+    plan->head = (fm_head_spec){.kind = (uint8_t)heads[h->kind], .hidden = (uint32_t)h->hidden,
+                                .batch = (uint32_t)h->batch, .epochs = (uint32_t)h->epochs, .dropout = h->dropout,
+                                .l2 = h->l2, .learning_rate = h->learning_rate, .C = h->C};
+    plan->folds = (fm_folds_spec){.kind = (uint8_t)splits[e->split], .folds = (uint32_t)e->folds,
+                                  .repeats = e->split == FM_SPLIT_GIVEN ? 1 : (uint32_t)e->repeats,
+                                  .test_fraction = e->test_fraction};
+}
+
+int fm_plan_make(const fm_study *study, const fm_samples *s, const char *store_dir, const fm_digest *code,
+                 const uint32_t *faces, fm_plan *out, fm_err *err)
+{
+    uint32_t *group = malloc((s->n + 1) * sizeof *group);
+    fm_plan plan;
+    int rc;
+
+    fm_plan_init(&plan);
+    plan.classes = (uint32_t)s->n_classes;
+    set_specs(study, &plan);
+    if (!group)
+        rc = fm_fail_nomem(err, "groups", s->n * sizeof *group);
+    else if (strlen(store_dir) >= sizeof plan.store_dir)
+        rc = fm_fail(err, -ENAMETOOLONG, "%s: path too long", store_dir);
+    else
+        rc = number_groups(study, s, group, err);
+    if (rc == 0) {
+        strcpy(plan.store_dir, store_dir);
+        rc = add_rows(study, s, code, faces, group, &plan, err);
+    }
+    free(group);
+    if (rc != 0)
+        fm_plan_fini(&plan);
+    else
+        *out = plan;
+    return rc;
+}
