@@ -1,0 +1,341 @@
+/* Runs the network over a packed image, a batch at a time.
+ *
+ * A residual stage keeps two tensors, each with a border of zeros that is
+ * written once: x, what the blocks add to, and mid, what lies between a block's
+ * two convolutions.  SAME convolutions are 36 matrix products over tiles of 4 x 4
+ * pixels (a quarter of the multiplications), done for as many tiles at a time as
+ * stay in the second-level cache; the others are one product whose rows are
+ * windows of the input, read in place.
+ *
+ * A tile or window knows nothing of its neighbours in the batch, so a code does
+ * not depend on them. */
+#include "worker/net/encoder.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/net/kernels.h"
+#include "worker/net/packed.h"
+
+enum {
+    STAGES = 5,
+    STEM_SIDE = 72,             /* pixels after the first convolution */
+    STEM_CHANNELS = 32,
+    TILES_MAX = 32,             /* transformed at a time */
+    ROWS_MAX = FM_ENCODER_BATCH * 17 * 17
+};
+
+typedef struct {
+    int side;                   /* pixels of x and mid */
+    int padded;                 /* with the border: what whole tiles read */
+    int channels;
+    int first, blocks;          /* its first convolution; how many blocks of two */
+    int down_side;              /* pixels the first convolution gives when it makes the picture smaller, else 0 */
+    int tiles;                  /* at a time */
+} stage_shape;
+
+static const stage_shape stages[STAGES] = {
+    {35, 38, 32, 1, 3, 0, 24},  {17, 22, 64, 7, 4, 17, 24}, {8, 10, 128, 15, 3, 8, 32},
+    {4, 6, 256, 21, 3, 3, 16},  {2, 4, 256, 27, 1, 1, 0}};
+
+struct fm_encoder {
+    const uint8_t *packed;
+    const fm_net_kernels *k;
+    fm_packed_layout layout;
+    float mean[3];
+    float *memory;              /* one block for everything below */
+    float *picture;             /* [150][150][3] */
+    float *stem[3];             /* [72][32] rows of the first convolution */
+    float *x[STAGES], *mid[STAGES];     /* [batch][padded][padded][channels] */
+    float *points, *sums;       /* [36][tiles][channels] */
+    float *pooled, *embedding;  /* [batch][256], [batch][128] */
+    int32_t *in_at, *out_at;    /* [ROWS_MAX] */
+};
+
+int fm_encoder_open(const void *packed, size_t n, fm_encoder **out, fm_err *err)
+{
+    fm_packed_layout layout = fm_packed_layout_of();
+    fm_packed_header h;
+    fm_encoder *e;
+
+    if (n < sizeof h)
+        return fm_fail(err, -EBADMSG, "packed encoder: %zu bytes are less than a header", n);
+    memcpy(&h, packed, sizeof h);
+    if (h.magic != FM_PACKED_MAGIC || h.bytes != layout.bytes || n < h.bytes)
+        return fm_fail(err, -EBADMSG, "packed encoder: not one, or cut short (%zu of %zu bytes)", n, layout.bytes);
+    if (h.isa > FM_ISA_AVX512 || h.isa > (uint32_t)fm_cpu_isa() ||
+        h.panel != (uint32_t)fm_net_kernels_for((fm_isa)h.isa)->panel)
+        return fm_fail(err, -EBADMSG, "packed encoder: made for an instruction set this processor lacks; pack it again here");
+    e = calloc(1, sizeof *e);
+    if (!e)
+        return fm_fail_nomem(err, "encoder", sizeof *e);
+    e->packed = packed;
+    e->k = fm_net_kernels_for((fm_isa)h.isa);
+    e->layout = layout;
+    memcpy(e->mean, h.mean, sizeof e->mean);
+    *out = e;
+    return 0;
+}
+
+void fm_encoder_close(fm_encoder *e)
+{
+    if (!e)
+        return;
+    free(e->memory);
+    free(e);
+}
+
+static size_t stage_floats(const stage_shape *s)
+{
+    return (size_t)(FM_ENCODER_BATCH * s->padded * s->padded * s->channels);
+}
+
+/* Hands out 64-byte aligned parts of memory; with memory NULL only counts. */
+static float *part(float *memory, size_t *used, size_t floats)
+{
+    float *at = memory ? memory + *used : NULL;
+
+    *used += (floats + 15) & ~(size_t)15;
+    return at;
+}
+
+static size_t lay_out(fm_encoder *e, float *memory)
+{
+    size_t used = 0, tiles = 0;
+
+    e->picture = part(memory, &used, FM_ENCODER_CHIP * FM_ENCODER_CHIP * 3);
+    for (int i = 0; i < 3; i++)
+        e->stem[i] = part(memory, &used, STEM_SIDE * STEM_CHANNELS);
+    for (int s = 0; s < STAGES; s++) {
+        size_t n = (size_t)(FM_TILE_POINTS * stages[s].tiles * stages[s].channels);
+
+        e->x[s] = part(memory, &used, stage_floats(&stages[s]));
+        e->mid[s] = part(memory, &used, stage_floats(&stages[s]));
+        tiles = n > tiles ? n : tiles;
+    }
+    e->points = part(memory, &used, tiles);
+    e->sums = part(memory, &used, tiles);
+    e->pooled = part(memory, &used, FM_ENCODER_BATCH * FM_ENCODER_POOLED);
+    e->embedding = part(memory, &used, FM_ENCODER_BATCH * FM_ENCODER_EMBEDDING);
+    e->in_at = (int32_t *)(void *)part(memory, &used, ROWS_MAX);
+    e->out_at = (int32_t *)(void *)part(memory, &used, ROWS_MAX);
+    return used;
+}
+
+static int workspace(fm_encoder *e, fm_err *err)
+{
+    size_t bytes;
+
+    if (e->memory)
+        return 0;
+    bytes = lay_out(e, NULL) * sizeof(float);
+    e->memory = aligned_alloc(64, bytes);
+    if (!e->memory)
+        return fm_fail_nomem(err, "the encoder's workspace", bytes);
+    memset(e->memory, 0, bytes);
+    lay_out(e, e->memory);
+    return 0;
+}
+
+static const float *weights(const fm_encoder *e, int conv)
+{
+    return (const float *)(const void *)(e->packed + e->layout.weights[conv]);
+}
+
+static const float *bias(const fm_encoder *e, int conv)
+{
+    return (const float *)(const void *)(e->packed + e->layout.bias[conv]);
+}
+
+/* Where pixel (y, x) of an image in a stage's tensor is; -1 is the border. */
+static size_t pixel(const stage_shape *s, int image, int y, int x)
+{
+    return (size_t)(((image * s->padded + y + 1) * s->padded + x + 1) * s->channels);
+}
+
+/* The first convolution, row by row, and the pooling after it. */
+static void stem(fm_encoder *e, const uint8_t *chip, int image)
+{
+    fm_gemm g = {.a = e->picture, .a_at = e->in_at, .rows = STEM_SIDE, .segments = 7, .segment = 7 * 3,
+                 .segment_stride = FM_ENCODER_CHIP * 3, .b = weights(e, 0), .bias = bias(e, 0),
+                 .columns = STEM_CHANNELS, .c_at = e->out_at, .relu = true};
+
+    for (int i = 0; i < FM_ENCODER_CHIP * FM_ENCODER_CHIP * 3; i++)
+        e->picture[i] = ((float)chip[i] - e->mean[i % 3]) / 256;
+    for (int x = 0; x < STEM_SIDE; x++) {
+        e->in_at[x] = 2 * x * 3;
+        e->out_at[x] = x * STEM_CHANNELS;
+    }
+    for (int y = 0; y < STEM_SIDE - 1; y++) {
+        g.a = e->picture + (ptrdiff_t)y * 2 * FM_ENCODER_CHIP * 3;
+        g.c = e->stem[y % 3];
+        e->k->gemm(&g);
+        if (y >= 2 && y % 2 == 0)
+            e->k->largest((const float *const[3]){e->stem[(y - 2) % 3], e->stem[(y - 1) % 3], e->stem[y % 3]},
+                          STEM_CHANNELS, stages[0].side, e->x[0] + pixel(&stages[0], image, y / 2 - 1, 0));
+    }
+}
+
+/* x of the stage becomes the averages of the stage before, channels it did not have 0. */
+static void shortcut(fm_encoder *e, int stage, int n)
+{
+    const stage_shape *from = &stages[stage - 1], *to = &stages[stage];
+    size_t added = (size_t)(to->channels - from->channels);
+
+    for (int i = 0; i < n; i++)
+        for (int y = 0; y < to->side; y++) {
+            float *out = e->x[stage] + pixel(to, i, y, 0);
+
+            e->k->average(e->x[stage - 1] + pixel(from, i, 2 * y, 0), from->padded * from->channels, from->channels,
+                          to->side, out, to->channels);
+            for (int x = 0; x < to->side; x++)
+                memset(out + x * to->channels + from->channels, 0, added * sizeof *out);
+        }
+}
+
+/* A convolution that halves the picture, from x of the stage before to mid.
+ * dlib's rounding can leave it smaller than the averages: the rest is 0. */
+static void down(fm_encoder *e, int stage, int n)
+{
+    const stage_shape *from = &stages[stage - 1], *to = &stages[stage];
+    fm_gemm g = {.a = e->x[stage - 1], .a_at = e->in_at, .segments = 3, .segment = 3 * from->channels,
+                 .segment_stride = (ptrdiff_t)from->padded * from->channels, .b = weights(e, to->first),
+                 .bias = bias(e, to->first), .columns = to->channels, .c = e->mid[stage], .c_at = e->out_at,
+                 .relu = true};
+
+    if (to->down_side < to->side)
+        memset(e->mid[stage], 0, stage_floats(to) / FM_ENCODER_BATCH * (size_t)n * sizeof(float));
+    for (int i = 0; i < n; i++)
+        for (int y = 0; y < to->down_side; y++)
+            for (int x = 0; x < to->down_side; x++, g.rows++) {
+                e->in_at[g.rows] = (int32_t)pixel(from, i, 2 * y, 2 * x);
+                e->out_at[g.rows] = (int32_t)pixel(to, i, y, x);
+            }
+    e->k->gemm(&g);
+}
+
+/* The 36 products of the tiles whose points are in e->points. */
+static void multiply_tiles(fm_encoder *e, int conv, int tiles, int channels)
+{
+    static const float zero[256];
+    fm_gemm g = {.a_at = e->in_at, .rows = tiles, .segments = 1, .segment = channels, .bias = zero,
+                 .columns = channels, .c_at = e->in_at};
+
+    for (int i = 0; i < tiles; i++)
+        e->in_at[i] = i * channels;
+    for (ptrdiff_t p = 0; p < FM_TILE_POINTS; p++) {
+        g.a = e->points + p * tiles * channels;
+        g.b = weights(e, conv) + p * channels * channels;
+        g.c = e->sums + p * tiles * channels;
+        e->k->gemm(&g);
+    }
+}
+
+/* A SAME convolution of n images; side: pixels of the result that count. */
+static void same(fm_encoder *e, const stage_shape *s, int conv, const float *in, float *out, int n, int side, bool add)
+{
+    int across = (side + FM_TILE_SIDE - 1) / FM_TILE_SIDE, per_image = across * across, total = n * per_image;
+    ptrdiff_t row = (ptrdiff_t)s->padded * s->channels;
+
+    for (int first = 0; first < total; first += s->tiles) {
+        int tiles = total - first < s->tiles ? total - first : s->tiles;
+
+        for (int t = 0; t < tiles; t++) {
+            int image = (first + t) / per_image, y = (first + t) % per_image / across, x = (first + t) % across;
+
+            e->k->tile_in(in + pixel(s, image, y * FM_TILE_SIDE - 1, x * FM_TILE_SIDE - 1), row, s->channels,
+                          e->points + t * s->channels, (ptrdiff_t)tiles * s->channels);
+        }
+        multiply_tiles(e, conv, tiles, s->channels);
+        for (int t = 0; t < tiles; t++) {
+            int image = (first + t) / per_image, y = (first + t) % per_image / across, x = (first + t) % across;
+            int rows = side - y * FM_TILE_SIDE, columns = side - x * FM_TILE_SIDE;
+
+            e->k->tile_out(e->sums + t * s->channels, (ptrdiff_t)tiles * s->channels, s->channels, bias(e, conv),
+                           out + pixel(s, image, y * FM_TILE_SIDE, x * FM_TILE_SIDE), row,
+                           rows < FM_TILE_SIDE ? rows : FM_TILE_SIDE, columns < FM_TILE_SIDE ? columns : FM_TILE_SIDE,
+                           add);
+        }
+    }
+}
+
+/* The network's last convolution has one pixel, so its filter only a centre; its result is added to x. */
+static void centre(fm_encoder *e, int n)
+{
+    const stage_shape *s = &stages[STAGES - 1];
+    int conv = FM_RESNET_CONVS - 1;
+    fm_gemm g = {.a = e->mid[STAGES - 1], .a_at = e->in_at, .rows = n, .segments = 1, .segment = s->channels,
+                 .b = weights(e, conv), .bias = bias(e, conv), .columns = s->channels, .c = e->sums, .c_at = e->out_at};
+
+    for (int i = 0; i < n; i++) {
+        e->in_at[i] = (int32_t)pixel(s, i, 0, 0);
+        e->out_at[i] = i * s->channels;
+    }
+    e->k->gemm(&g);
+    for (int i = 0; i < n; i++)
+        for (int c = 0; c < s->channels; c++) {
+            float *x = e->x[STAGES - 1] + pixel(s, i, 0, 0) + c, v = *x + e->sums[i * s->channels + c];
+
+            *x = v > 0 ? v : 0;
+        }
+}
+
+static void run_stage(fm_encoder *e, int stage, int n)
+{
+    const stage_shape *s = &stages[stage];
+
+    for (int b = 0; b < s->blocks; b++) {
+        int conv = s->first + 2 * b, side = b == 0 && s->down_side ? s->down_side : s->side;
+
+        if (b == 0 && s->down_side) {
+            shortcut(e, stage, n);
+            down(e, stage, n);
+        } else {
+            same(e, s, conv, e->x[stage], e->mid[stage], n, side, false);
+        }
+        if (stage < STAGES - 1)
+            same(e, s, conv + 1, e->mid[stage], e->x[stage], n, side, true);
+        else
+            centre(e, n);
+    }
+}
+
+/* Averages over everything, the last layer, and both into the codes. */
+static void finish(fm_encoder *e, int n, float *codes)
+{
+    static const float zero[FM_ENCODER_EMBEDDING];
+    const stage_shape *s = &stages[STAGES - 1];
+    fm_gemm g = {.a = e->pooled, .a_at = e->in_at, .rows = n, .segments = 1, .segment = FM_ENCODER_POOLED,
+                 .b = (const float *)(const void *)(e->packed + e->layout.fc), .bias = zero,
+                 .columns = FM_ENCODER_EMBEDDING, .c = e->embedding, .c_at = e->out_at};
+
+    for (int i = 0; i < n; i++) {
+        e->k->average(e->x[STAGES - 1] + pixel(s, i, 0, 0), s->padded * s->channels, s->channels, 1,
+                      e->pooled + i * FM_ENCODER_POOLED, 0);
+        e->in_at[i] = i * FM_ENCODER_POOLED;
+        e->out_at[i] = i * FM_ENCODER_EMBEDDING;
+    }
+    e->k->gemm(&g);
+    for (int i = 0; i < n; i++, codes += FM_ENCODER_WIDTH) {
+        memcpy(codes, e->embedding + i * FM_ENCODER_EMBEDDING, FM_ENCODER_EMBEDDING * sizeof *codes);
+        memcpy(codes + FM_ENCODER_EMBEDDING, e->pooled + i * FM_ENCODER_POOLED, FM_ENCODER_POOLED * sizeof *codes);
+    }
+}
+
+int fm_encoder_run(fm_encoder *e, const uint8_t *const *chips, size_t n, float *codes, fm_err *err)
+{
+    int rc = workspace(e, err);
+
+    for (size_t first = 0; rc == 0 && first < n; first += FM_ENCODER_BATCH) {
+        int batch = n - first < FM_ENCODER_BATCH ? (int)(n - first) : FM_ENCODER_BATCH;
+
+        for (int i = 0; i < batch; i++)
+            stem(e, chips[first + (size_t)i], i);
+        for (int s = 0; s < STAGES; s++)
+            run_stage(e, s, batch);
+        finish(e, batch, codes + first * FM_ENCODER_WIDTH);
+    }
+    return rc;
+}
