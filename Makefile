@@ -43,7 +43,7 @@ TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$B/%)
 HEADERS  := $(wildcard */*.h */*/*.h)
 
-.PHONY: all check check-unit check-system demo bench lint install clean help
+.PHONY: all tests check check-unit check-system demo bench lint install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -76,14 +76,27 @@ $B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/libfacemill.a
 	@echo "  LINK  $@"
 	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-check: $B/facemill $(TEST_BIN) lint  ## the whole test suite; closes with one line of counts
-	@FACEMILL=$(CURDIR)/$B/facemill sh tests/run $(TEST_BIN) $(wildcard tests/system/*.sh)
+SYSTEM_TESTS := $(wildcard tests/system/test_*.sh)
+SYSTEM_ENV = FACEMILL=$(CURDIR)/$B/facemill JSON=$(CURDIR)/$B/tests/json BUILD=$(CURDIR)/$B
+
+tests: $(TEST_BIN) $B/tests/json
+
+check: $B/facemill tests lint  ## the whole test suite; closes with one line of counts
+	@$(SYSTEM_ENV) sh tests/run $(TEST_BIN) $(SYSTEM_TESTS)
 
 check-unit: $(TEST_BIN)  ## unit tests only; ONLY=worker/image for one folder
 	@sh tests/run $(filter $B/tests/$(ONLY)%,$(TEST_BIN))
 
-check-system: $B/facemill  ## system tests only; ONLY=name for one
-	@FACEMILL=$(CURDIR)/$B/facemill sh tests/run $(wildcard tests/system/*$(ONLY)*.sh)
+check-system: $B/facemill $B/tests/json  ## system tests only; ONLY=name for one
+	@$(SYSTEM_ENV) sh tests/run $(wildcard tests/system/test_*$(ONLY)*.sh)
+
+$B/tests/json: $B/tests/json.o
+	$Q$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+
+# Leaves the generated faces where they are: run again, the study does only what is missing.
+demo: $B/facemill  ## a whole study on generated faces
+	@[ -f build/demo/study.yaml ] || { rm -rf build/demo; $B/facemill synth --out build/demo --cases 150 --controls 200; }
+	@$B/facemill run build/demo/study.yaml
 
 lint: $(HEADERS:%.h=$B/headers/%.ok)  ## layers, headers that compile alone, forbidden words
 	@sh tests/lint
@@ -102,4 +115,4 @@ clean:  ## remove everything that was built
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $B/jobs/main.d $B/tests/check.d $B/tests/oracle.d
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d)
