@@ -55,7 +55,14 @@ static void on_error(j_common_ptr c)
     leave(job, fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG, "%s", text));
 }
 
-/* Level -1 is a warning: the library goes on with pixels it made up. */
+/* After these the library goes on with pixels it made up. */
+static bool loses_pixels(int code)
+{
+    return code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE ||
+           code == JWRN_ARITH_BAD_CODE || code == JWRN_MUST_RESYNC;
+}
+
+/* Level -1 is a warning. */
 static void on_message(j_common_ptr c, int level)
 {
     jpeg_job *job = (jpeg_job *)c->err;
@@ -63,6 +70,8 @@ static void on_message(j_common_ptr c, int level)
 
     if (level >= 0)
         return;
+    if (loses_pixels(c->err->msg_code))
+        on_error(c);
     c->err->num_warnings++;
     c->err->format_message(c, text);
     fm_decode_warn(job->info, text);
@@ -155,6 +164,25 @@ static void choose_colours(jpeg_job *job)
     c->progress = &job->progress;
 }
 
+/* A file may end whole and yet lack scans, as when only the first of a progressive picture
+ * were kept: the library draws what it has, a grey or blurred face.  Asked after
+ * jpeg_start_decompress, which has then read all scans of a file that has several. */
+static void check_scans(jpeg_job *job)
+{
+    const struct jpeg_decompress_struct *c = &job->c;
+    bool blurred = false;
+
+    for (int i = 0; i < c->num_components; i++) {
+        if (!c->comp_info[i].quant_table)
+            leave(job, fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG,
+                                      "cut short: no data for colour component %d of %d", i + 1, c->num_components));
+        for (int k = 0; c->coef_bits && k < DCTSIZE2; k++)
+            blurred = blurred || c->coef_bits[i][k] != 0;
+    }
+    if (blurred)
+        fm_decode_warn(job->info, "a progressive JPEG without its last scans: less sharp than it was");
+}
+
 static void cmyk_to_rgb(const uint8_t *in, uint8_t *out, size_t n, bool inverted)
 {
     uint8_t flip = inverted ? 0 : 255;
@@ -207,6 +235,7 @@ static void decode(jpeg_job *job, const uint8_t *bytes, size_t n)
     if (rc != 0)
         leave(job, rc);
     jpeg_start_decompress(c);
+    check_scans(job);
     read_rows(job);
     jpeg_finish_decompress(c);
 }
