@@ -72,7 +72,7 @@ $B/%.o: %.c
 	@echo "  CC    $<"
 	$Qmkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/libfacemill.a
+$B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o $B/libfacemill.a
 	@echo "  LINK  $@"
 	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -115,4 +115,4 @@ clean:  ## remove everything that was built
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d)
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d)
