@@ -132,6 +132,35 @@ static uint8_t *put(uint8_t *at, uint32_t v, int bytes, bool big_endian)
     return at;
 }
 
+void picture_png_claim(uint32_t width, uint32_t height, fm_buf *out)
+{
+    static const uint8_t data[] = {0x78, 0x9c, 0x63, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01};
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    uint8_t header[13] = {0}, *at = put(put(header, width, 4, true), height, 4, true);
+
+    at[0] = 8;
+    at[1] = PNG_COLOR_TYPE_RGB;
+    png_set_write_fn(png, out, on_png_write, on_png_flush);
+    png_write_sig(png);
+    png_write_chunk(png, (png_const_bytep)"IHDR", header, sizeof header);
+    png_write_chunk(png, (png_const_bytep)"IDAT", data, sizeof data);
+    png_write_chunk(png, (png_const_bytep)"IEND", NULL, 0);
+    png_destroy_write_struct(&png, NULL);
+}
+
+void picture_jpeg_claim(uint16_t width, uint16_t height, bool progressive, fm_buf *out)
+{
+    uint8_t grey[64] = {0};
+    size_t start = out->size;
+
+    picture_jpeg_write(&(picture_jpeg){8, 8, 1, grey, .progressive = progressive}, out);
+    for (uint8_t *at = out->data + start; at + 9 < out->data + out->size; at++)
+        if (at[0] == 0xff && at[1] == (progressive ? 0xc2 : 0xc0)) {
+            put(put(at + 5, height, 2, true), width, 2, true);
+            return;
+        }
+}
+
 static uint8_t *put_entry(uint8_t *at, uint32_t tag, uint32_t value, bool big_endian)
 {
     at = put(at, tag, 2, big_endian);

@@ -40,6 +40,10 @@ typedef struct {
 
 void picture_png_write(const picture_png *p, fm_buf *out);
 
+/* A file whose header claims this much (RGB 8) and whose data are a few bytes. */
+void picture_png_claim(uint32_t width, uint32_t height, fm_buf *out);
+void picture_jpeg_claim(uint16_t width, uint16_t height, bool progressive, fm_buf *out);
+
 /* EXIF data with this orientation: "Exif\0\0", then TIFF.  Returns the size, at most 64. */
 size_t picture_exif(uint8_t out[64], int orientation, bool big_endian);
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <jerror.h>
@@ -78,13 +77,16 @@ int fm_png_encode(const fm_image *image, fm_buf *out, fm_err *err)
     return w.rc;
 }
 
+#define JPEG_GROWTH_BYTES 65536
+
+/* jpeg_mem_dest was rejected: when memory ends it leaves its caller a buffer already freed. */
 typedef struct {
     struct jpeg_error_mgr errors;   /* first: the library hands it back to the callbacks */
+    struct jpeg_destination_mgr to; /* writes into what was added to out last */
     struct jpeg_compress_struct c;
     jmp_buf jump;
+    fm_buf *out;
     fm_err *err;
-    unsigned char *bytes;           /* the library's, malloc */
-    unsigned long n;
     int rc;
 } jpeg_writer;
 
@@ -105,12 +107,37 @@ static void on_jpeg_message(j_common_ptr c, int level)
     (void)level;
 }
 
+static void on_jpeg_start(j_compress_ptr c)
+{
+    jpeg_writer *w = (jpeg_writer *)c->err;
+
+    w->to.next_output_byte = fm_buf_add(w->out, JPEG_GROWTH_BYTES);
+    w->to.free_in_buffer = JPEG_GROWTH_BYTES;
+    if (w->out->failed)
+        ERREXIT1(c, JERR_OUT_OF_MEMORY, 0);
+}
+
+static boolean on_jpeg_full(j_compress_ptr c)
+{
+    on_jpeg_start(c);
+    return TRUE;
+}
+
+static void on_jpeg_end(j_compress_ptr c)
+{
+    jpeg_writer *w = (jpeg_writer *)c->err;
+
+    w->out->size -= w->to.free_in_buffer;
+}
+
 static void write_jpeg(jpeg_writer *w, const fm_image *image, int quality)
 {
     struct jpeg_compress_struct *c = &w->c;
 
     jpeg_create_compress(c);
-    jpeg_mem_dest(c, &w->bytes, &w->n);
+    w->to = (struct jpeg_destination_mgr){.init_destination = on_jpeg_start, .empty_output_buffer = on_jpeg_full,
+                                          .term_destination = on_jpeg_end};
+    c->dest = &w->to;
     c->image_width = (JDIMENSION)image->width;
     c->image_height = (JDIMENSION)image->height;
     c->input_components = 3;
@@ -129,7 +156,8 @@ static void write_jpeg(jpeg_writer *w, const fm_image *image, int quality)
 
 int fm_jpeg_encode(const fm_image *image, int quality, fm_buf *out, fm_err *err)
 {
-    jpeg_writer w = {.err = err};
+    jpeg_writer w = {.out = out, .err = err};
+    size_t before = out->size;
 
     if (quality < 1 || quality > 100)
         return fm_fail(err, -EINVAL, "JPEG quality %d: it goes from 1 to 100", quality);
@@ -142,11 +170,7 @@ int fm_jpeg_encode(const fm_image *image, int quality, fm_buf *out, fm_err *err)
     if (setjmp(w.jump) == 0)
         write_jpeg(&w, image, quality);
     jpeg_destroy_compress(&w.c);
-    if (w.rc == 0) {
-        fm_buf_put(out, w.bytes, w.n);
-        if (out->failed)
-            w.rc = fm_fail_nomem(err, "a JPEG file", w.n);
-    }
-    free(w.bytes);
+    if (w.rc != 0)
+        out->size = before;
     return w.rc;
 }

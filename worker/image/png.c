@@ -36,20 +36,29 @@ static PNG_NORETURN void leave(png_job *job, int rc)
     longjmp(png_jmpbuf(job->png), 1);
 }
 
+static bool says_no_memory(const char *text)
+{
+    return strstr(text, "ut of memory") || strstr(text, "nsufficient memory");
+}
+
 static PNG_NORETURN void on_error(png_structp png, png_const_charp text)
 {
     png_job *job = png_get_error_ptr(png);
 
-    if (strstr(text, "ut of memory") || strstr(text, "nsufficient memory"))
+    if (says_no_memory(text))
         leave(job, fm_fail(job->err, -ENOMEM, "no memory to decode a PNG of %u x %u", job->info->width,
                            job->info->height));
     leave(job, fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG, "%s", text));
 }
 
+/* Without memory the library goes on without the chunk: an orientation would be lost.
+ * (Without a header there is nowhere to jump to yet, and creating the reader fails by itself.) */
 static void on_warning(png_structp png, png_const_charp text)
 {
     png_job *job = png_get_error_ptr(png);
 
+    if (job->header && says_no_memory(text))
+        on_error(png, text);
     fm_decode_warn(job->info, text);
 }
 
