@@ -46,6 +46,8 @@ void fm_plan_fini(fm_plan *plan);
 void fm_plan_encode(const fm_plan *plan, fm_buf *out);
 /* Errors: -EBADMSG (not a plan of this version, cut short, values out of range), -ENOMEM. */
 int fm_plan_decode(const void *bytes, size_t n, fm_plan *out, fm_err *err);
+/* Errors: -EINVAL (which value, and its range), -ENOTSUP. */
+int fm_plan_check(const fm_plan *plan, fm_err *err);
 /* Digest of everything that decides the result: all but store_dir. */
 int fm_plan_digest(const fm_plan *plan, fm_digest *out, fm_err *err);
 
@@ -72,6 +74,8 @@ typedef struct {
     size_t head_size;
 } fm_evaluation;
 
+/* All arrays but head for the sizes that e holds, zeroed.  -ENOMEM; what was allocated is then still e's. */
+int fm_evaluation_room(fm_evaluation *e, fm_err *err);
 void fm_evaluation_fini(fm_evaluation *e);
 /* Canonical bytes, closed by their digest: equal evaluations give equal bytes. */
 void fm_evaluation_encode(const fm_evaluation *e, fm_buf *out);
@@ -97,10 +101,12 @@ int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float 
 /* Put them where they belong in e->prob. */
 void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *prob);
 size_t fm_evaluation_tested(const fm_evaluation *e, uint32_t repeat, uint32_t fold);
-/* Train the final head on all rows. */
+/* Train the final head on all rows; sets the codes' digest, too, because it sees them all. */
 int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err);
 /* After all folds are placed: metrics, confusion, and intervals from
- * resamples f64 [bootstrap, FM_METRIC_COUNT] (sorted in place; NULL when bootstrap is 0). */
+ * resamples f64 [bootstrap, FM_METRIC_COUNT] (fm_bootstrap_run on fm_evaluation_predictions with the
+ * plan's seed; sorted in place; NULL when bootstrap is 0).
+ * Errors: -EINVAL (a fold was not placed), -ENOMEM. */
 int fm_evaluation_finish(fm_evaluation *e, double *resamples, fm_err *err);
 
 #endif

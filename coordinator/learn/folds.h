@@ -23,6 +23,8 @@ typedef struct {
 } fm_folds_spec;
 
 void fm_folds_spec_default(fm_folds_spec *spec);    /* 5 folds, 1 repeat, 0.5 */
+/* Errors: -EINVAL (which value, and its range). */
+int fm_folds_spec_check(const fm_folds_spec *spec, fm_err *err);
 
 typedef struct {
     size_t n;               /* rows */
@@ -39,7 +41,7 @@ typedef struct {
  * out    fm_folds_fini; set only on success.
  * Errors: -EINVAL, each with the count found and a remedy: no rows, a label out of range, a class
  * absent, fewer groups than folds (in all or in a class), a training side without a class,
- * a group that is given two folds; -ENOMEM. */
+ * a fold that tests nothing, no fold given, a group that is given two folds; -ENOMEM. */
 int fm_folds_make(const fm_folds_spec *spec, size_t n, const int32_t *label, const uint32_t *group,
                   const int32_t *given, int classes, uint64_t seed, fm_folds *out, fm_err *err);
 void fm_folds_fini(fm_folds *folds);

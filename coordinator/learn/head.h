@@ -50,6 +50,9 @@ void fm_head_spec_default(fm_head_spec *spec);
 const char *fm_head_kind_name(int kind);    /* "fc", "logistic", "svm" */
 /* Errors: -EINVAL (which value, and its range), -ENOTSUP. */
 int fm_head_spec_check(const fm_head_spec *spec, fm_err *err);
+/* Canonical bytes, as part of another record; what is read is still to be checked. */
+void fm_head_spec_encode(const fm_head_spec *spec, fm_buf *out);
+void fm_head_spec_decode(fm_reader *in, fm_head_spec *out);
 
 /* Rows of a code matrix, chosen by index; borrowed throughout.  A view of a code
  * (embedding or pooled) is x moved to its first column. */

@@ -1,0 +1,64 @@
+/* The FC head's network: FC1 with ReLU and dropout, FC2 with softmax. */
+#ifndef FM_COORDINATOR_LEARN_FC_H
+#define FM_COORDINATOR_LEARN_FC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "coordinator/learn/head.h"
+
+/* Parameters lie one after the other in f32 [n]:
+ * w1 [d, hidden], b1 [hidden], w2 [hidden, classes], b2 [classes], row-major. */
+typedef struct {
+    size_t d, hidden, classes;
+    size_t w2;              /* where w2 starts; b1 is the hidden numbers before it */
+    size_t b2;              /* where b2 starts */
+    size_t n;
+    float *param;           /* owned */
+} fm_fc;
+
+#define FM_FC_PARAMS_MAX ((size_t)1 << 26)
+
+/* All parameters 0.  Errors: -EINVAL (more than FM_FC_PARAMS_MAX parameters), -ENOMEM. */
+int fm_fc_init(fm_fc *net, size_t d, size_t hidden, size_t classes, fm_err *err);
+void fm_fc_fini(fm_fc *net);
+
+/* Train on x f32 [n, d], standardised, labels i32 [n].  net is the caller's, from fm_fc_init.
+ * Errors: -EDOM (it went out of range), -ENOMEM.  Threads: one OpenBLAS call at a time each. */
+int fm_fc_train(fm_fc *net, const fm_head_spec *spec, const float *x, const int32_t *labels, size_t n, uint64_t seed,
+                uint64_t stream, fm_err *err);
+
+/* Class probabilities of one row.
+ * x  f32 [d], standardised.  hidden, logit  f32 [hidden], [classes], caller's scratch.  prob  f64 [classes]. */
+void fm_fc_score(const fm_fc *net, const float *x, float *hidden, float *logit, double *prob);
+
+/* --- steps of training, for tests --- */
+
+/* One batch and what is worked out on it, all owned: rows x, labels, dropout's factors. */
+typedef struct {
+    size_t n;               /* rows */
+    float *x;               /* f32 [n, d] */
+    int32_t *label;         /* i32 [n] */
+    float *keep;            /* f32 [n, hidden]: 0 dropped, 1 / (1 - dropout) kept */
+    float *hidden, *back;   /* f32 [n, hidden] */
+    float *out;             /* f32 [n, classes] */
+} fm_fc_batch;
+
+int fm_fc_batch_init(fm_fc_batch *b, const fm_fc *net, size_t rows_max, fm_err *err);
+void fm_fc_batch_fini(fm_fc_batch *b);
+
+/* Mean cross-entropy of the batch; its gradient without the L2 term into grad f32 [net->n]. */
+double fm_fc_gradient(const fm_fc *net, fm_fc_batch *b, float *grad);
+
+typedef struct {
+    float *m, *v;           /* f32 [net->n], owned; 0 before the first step */
+    double beta1_t, beta2_t;    /* powers of the decay rates; 1 before the first step */
+} fm_adam;
+
+int fm_adam_init(fm_adam *a, const fm_fc *net, fm_err *err);
+void fm_adam_fini(fm_adam *a);
+/* One step.  l2 adds l2 * w to the gradient of weights; biases have none. */
+void fm_adam_step(fm_adam *a, fm_fc *net, const float *grad, double rate, double l2);
+
+#endif
