@@ -68,6 +68,40 @@ void fm_tsv_field(fm_buf *b, const char *s)
     }
 }
 
+/* Length of the character at s, 0 when there is none (RFC 3629: no overlong forms, no surrogates). */
+static size_t utf8_length(const unsigned char *s)
+{
+    unsigned char low = 0x80, high = 0xbf;
+    size_t n;
+
+    if (s[0] < 0x80)
+        return s[0] >= 0x20 ? s[0] != 0x7f : s[0] == '\t' || s[0] == '\n' || s[0] == '\r';
+    if (s[0] < 0xc2 || s[0] > 0xf4)
+        return 0;
+    n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    low = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : low;
+    high = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : high;
+    if (s[1] < low || s[1] > high)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if (s[i] < 0x80 || s[i] > 0xbf)
+            return 0;
+    return n;
+}
+
+void fm_utf8_text(fm_buf *b, const char *s)
+{
+    while (*s) {
+        size_t n = utf8_length((const unsigned char *)s);
+
+        if (n)
+            fm_buf_put(b, s, n);
+        else
+            fm_buf_put(b, "\xef\xbf\xbd", 3);
+        s += n ? n : 1;
+    }
+}
+
 void fm_buf_printf(fm_buf *b, const char *fmt, ...)
 {
     va_list ap, again;

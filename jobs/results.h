@@ -37,7 +37,11 @@ typedef struct {
     const fm_build_counts *build;           /* NULL: left out */
     uint32_t ranks;
     double seconds;                         /* of the whole run; below 0: left out */
+    int64_t finished;                       /* when, seconds since 1970 UTC; 0: left out */
 } fm_results;
+
+/* Do the parts belong together?  Errors: -EINVAL (classes, samples or labels of the evaluation are not the study's). */
+int fm_results_check(const fm_results *r, fm_err *err);
 
 /* A part of the used faces: one sex, one age band. */
 typedef struct {
@@ -50,11 +54,12 @@ typedef struct {
 
 /* Subgroups by sex and by age band (the study's matching bands, else decades) that
  * have rows, in that order; none where sex or age is unknown everywhere.
- * *out  owned by the caller: free().  Errors: -ENOMEM. */
+ * *out  owned by the caller: free().  Errors: -ENOMEM, -EINVAL. */
 int fm_results_subgroups(const fm_results *r, fm_subgroup **out, size_t *n, fm_err *err);
 
-/* results.json: keys sorted, 12 significant digits, NaN as null with its reason in `undefined`.
- * Sets nothing in out on an error.  Errors: -ENOMEM, -EINVAL. */
+/* results.json: keys sorted, 12 significant digits, NaN as null with its reason in `undefined` beside it.
+ * What depends on the machine (provenance of the host) is in `run`.
+ * Appends nothing to out on an error.  Errors: -ENOMEM, -EINVAL. */
 int fm_results_json(const fm_results *r, fm_buf *out, fm_err *err);
 
 /* predictions.tsv: sample, subject, repeat, fold, label, p_CLASS for each class, prediction; one row a face and
