@@ -130,7 +130,7 @@ float synth_lens_cover(const synth_lens *l, float x, float y)
     float u = (x - l->x) / l->half, v = y - l->y - l->tilt * (x - l->x);
     float arc = 1 - u * u;
     float above = v + l->up * arc, below = l->low * arc - v;
-    float slope = 2 * u / l->half * (above < below ? l->up : l->low);
+    float slope = l->tilt + 2 * u / l->half * (above < below ? l->up : -l->low);
 
     return synth_edge((above < below ? above : below) / sqrtf(1 + slope * slope), l->soft);
 }

@@ -79,7 +79,7 @@ static void raise_side(synth_canvas *c, const synth_person *p, float side)
         {{0.62f * side, 0.50f, 0.45f, 0.40f}, p->cheek * (1 + 0.5f * synth_clamp(s->smile, 0, 1))},
         {{0.75f * side, 1.22f, 0.34f, 0.34f}, p->jowl},
         {{0.95f * side, -0.45f, 0.30f, 0.45f}, -0.06f},                 /* temple */
-        {{0.80f * side, 0.98f, 0.30f, 0.40f}, -0.05f * (1 - p->child)}, /* hollow of the cheek */
+        {{0.80f * side, 0.98f, 0.30f, 0.40f}, -0.025f * (1 - p->child)}, /* hollow of the cheek */
     };
 
     raise_all(c, all, sizeof all / sizeof *all);
@@ -98,7 +98,7 @@ static void lay_skin(synth_canvas *c, const synth_person *p)
         if (f > 1.3f)
             continue;
         if (p->freckles > 0 && y < 0.6f)
-            mottle = synth_edge(synth_noise(c, x * 17 + 9, y * 17) - 0.55f, 0.3f) * p->freckles;
+            mottle = synth_edge(synth_noise(c, x * 23 + 9, y * 23) - 0.6f, 0.5f) * p->freckles;
         else
             mottle = 0;
         c->cover[i] = synth_edge(synth_outline_depth(p, 0, x, y), 1.5f * c->soft);
@@ -149,19 +149,20 @@ static void shine(synth_canvas *c)
 static void paint_lines(synth_canvas *c, const synth_person *p, float side)
 {
     float w = p->wrinkles, soft = 0.04f, smile = synth_clamp(c->shot->smile, 0, 1);
-    float fold = 0.12f + 0.35f * w + 0.25f * smile;
-    const synth_lens fold_line = {(p->nose_w + 0.15f) * side, p->mouth_y - 0.16f, 0.17f, 0.06f, -0.02f, 1.7f * side, 0.07f};
+    float fold = 0.10f + 0.45f * w + 0.25f * smile;
+    const synth_lens fold_line = {(p->nose_w + 0.15f) * side, p->mouth_y - 0.17f, 0.15f, 0.15f, -0.02f,
+                                  1.8f * side, 0.08f};
     const synth_lens bag = {p->eye_x * side, 0.20f, 0.24f, -0.05f, 0.075f, 0, soft};
-    const synth_lens marionette = {(p->mouth_w + 0.04f) * side, p->mouth_y + 0.2f, 0.05f, 0.02f, 0.02f, 3 * side, 0.05f};
+    const synth_lens marionette = {(p->mouth_w + 0.04f) * side, p->mouth_y + 0.2f, 0.05f, 0.06f, 0.02f, 3 * side, 0.06f};
 
     synth_shade_lens(c, &fold_line, 1 - 0.5f * fold);
-    synth_shade_lens(c, &bag, 1 - 0.12f - 0.2f * w);
+    synth_shade_lens(c, &bag, 1 - 0.06f - 0.2f * w);
     synth_shade_lens(c, &marionette, 1 - 0.3f * p->old);
     for (int i = -1; i <= 1 && w > 0.1f; i++) {
-        const synth_lens foot = {(p->eye_x + 0.40f) * side, -0.02f + 0.07f * (float)i, 0.12f, 0.016f, 0.01f,
+        const synth_lens foot = {(p->eye_x + 0.40f) * side, -0.02f + 0.07f * (float)i, 0.10f, 0.016f, 0.01f,
                                  0.35f * (float)i * side, soft};
 
-        synth_shade_lens(c, &foot, 1 - 0.3f * w);
+        synth_shade_lens(c, &foot, 1 - 0.25f * w);
     }
 }
 
@@ -201,11 +202,11 @@ static void paint_blush(synth_canvas *c, const synth_person *p, float side)
     const synth_blob nostril = {p->nose_w * 0.45f * side, p->nose_y - 0.035f, 0.085f, 0.05f};
     const synth_blob wing = {p->nose_w * 1.02f * side, p->nose_y - 0.08f, 0.06f, 0.13f};
 
-    synth_paint_blob(c, &cheek, red, 0.3f + 0.3f * p->makeup);
+    synth_paint_blob(c, &cheek, red, 0.2f + 0.2f * p->makeup);
     synth_shade_blob(c, &socket, 0.88f);
     synth_paint_blob(c, &shadow, synth_times(p->iris, 0.7f, 0.6f, 0.6f), 0.35f * p->makeup);
-    synth_shade_blob(c, &nostril, 0.15f);
-    synth_shade_blob(c, &wing, 0.72f);
+    synth_shade_blob(c, &nostril, 0.4f);
+    synth_shade_blob(c, &wing, 0.8f);
 }
 
 static void paint_nose(synth_canvas *c, const synth_person *p)
@@ -219,8 +220,8 @@ static void paint_nose(synth_canvas *c, const synth_person *p)
     const synth_blob red = {0, n - 0.14f, 0.2f, 0.17f};
 
     synth_paint_blob(c, &red, tip, 0.4f);
-    synth_shade_lens(c, &under, 0.72f);
-    synth_shade_blob(c, &cast, 0.8f);
+    synth_shade_lens(c, &under, 0.85f);
+    synth_shade_blob(c, &cast, 0.88f);
     synth_shade_blob(c, &side, 1 - 0.25f * fabsf(s->light[0]) * (1.2f - s->ambient));
 }
 
@@ -233,12 +234,12 @@ static void paint_mouth(synth_canvas *c, const synth_person *p)
     const synth_lens lower = {0, y, w * 0.95f, -sag, sag + gap + p->lip_low, 0, soft * 1.5f};
     const synth_lens inside = {0, y, w * 0.9f, -sag + 0.006f, sag + gap, 0, soft};
     const synth_lens teeth = {0, y, w * 0.78f, -sag + 0.004f, sag + gap * 0.75f, 0, soft};
-    const synth_lens line = {0, y, w * 1.02f, -sag + 0.012f, sag + 0.014f, 0, 0.025f};
+    const synth_lens line = {0, y, w * 1.02f, -sag + 0.016f, sag + 0.018f, 0, 0.03f};
     const synth_blob bow = {0, y - p->lip_up - 0.01f + sag, 0.07f, 0.05f}, below = {0, y + sag + gap + p->lip_low + 0.06f, 0.3f, 0.07f};
     const synth_blob gloss = {-s->light[0] * -0.2f, y + sag + gap + p->lip_low * 0.45f, 0.16f, 0.04f};
 
     synth_shade_blob(c, &below, 0.8f);
-    synth_paint_lens(c, &upper, synth_times(p->lips, 0.86f, 0.84f, 0.84f), 0.85f);
+    synth_paint_lens(c, &upper, synth_times(p->lips, 0.82f, 0.78f, 0.78f), 0.9f);
     synth_paint_lens(c, &lower, p->lips, 0.85f);
     synth_paint_blob(c, &bow, p->skin, 0.7f);
     synth_paint_blob(c, &gloss, (synth_rgb){{1, 0.9f, 0.88f}}, 0.18f + 0.25f * p->makeup);

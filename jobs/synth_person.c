@@ -31,9 +31,9 @@ static synth_rgb pick(fm_rng *r, const synth_rgb *line, int n, float at, double 
     float t = synth_clamp(at, 0, 0.999f) * (float)(n - 1);
     synth_rgb c = synth_mix(line[(int)t], line[(int)t + 1], t - (float)(int)t);
 
-    for (int k = 0; k < 3; k++)
-        c.v[k] = synth_clamp(c.v[k] + vary(r, 0, freedom), 0.02f, 0.98f);
-    return c;
+    float lighter = 1 + vary(r, 0, freedom), warmer = vary(r, 0, freedom / 3);
+
+    return synth_times(c, lighter * (1 + warmer), lighter, lighter * (1 - warmer));
 }
 
 static void draw_colours(fm_rng *r, synth_person *p)
@@ -48,9 +48,9 @@ static void draw_colours(fm_rng *r, synth_person *p)
     float dark = between(r, 0, 1), hair = synth_clamp(vary(r, 0.35 + 0.6 * dark, 0.25), 0, 1);
     float grey_share = synth_clamp(((float)p->age - vary(r, 52, 9)) / 22, 0, 0.95f);
 
-    p->skin = pick(r, skins, 5, dark, 0.015);
-    p->hair = synth_mix(pick(r, hairs, 6, hair, 0.02), grey, grey_share);
-    p->iris = pick(r, irises, 4, synth_clamp(vary(r, 0.25 + 0.6 * hair, 0.2), 0, 1), 0.03);
+    p->skin = pick(r, skins, 5, dark, 0.04);
+    p->hair = synth_mix(pick(r, hairs, 6, hair, 0.1), grey, grey_share);
+    p->iris = pick(r, irises, 4, synth_clamp(vary(r, 0.25 + 0.6 * hair, 0.2), 0, 1), 0.1);
     p->lips = synth_mix(synth_times(p->skin, 0.86f, 0.62f, 0.62f), (synth_rgb){{0.68f, 0.20f, 0.24f}},
                         0.15f + 0.5f * p->makeup);
 }
@@ -59,14 +59,14 @@ static void draw_head(fm_rng *r, synth_person *p)
 {
     float male = p->sex == FM_SEX_MALE ? 1 : 0;
 
-    p->half_width = vary(r, 1.08 + 0.02 * male, 0.03);
+    p->half_width = vary(r, 1.16 + 0.02 * male, 0.03);
     p->top = vary(r, -1.66, 0.05);
-    p->chin = vary(r, 1.72 + 0.08 * male - 0.14 * p->child, 0.05);
+    p->chin = vary(r, 1.80 + 0.08 * male - 0.14 * p->child, 0.05);
     p->taper = vary(r, 0.30 - 0.09 * male - 0.05 * p->old, 0.035);
     p->square = vary(r, 0.16 + 0.14 * male + 0.08 * p->old, 0.05);
     p->cheek = vary(r, 0.10 + 0.03 * p->child, 0.02);
     p->jowl = p->old * vary(r, 0.08, 0.02);
-    p->neck_w = vary(r, 0.62 + 0.12 * male - 0.06 * p->child, 0.03);
+    p->neck_w = vary(r, 0.68 + 0.14 * male - 0.06 * p->child, 0.03);
 }
 
 static void draw_eyes(fm_rng *r, synth_person *p)
@@ -92,11 +92,11 @@ static void draw_nose_and_mouth(fm_rng *r, synth_person *p)
 {
     float male = p->sex == FM_SEX_MALE ? 1 : 0;
 
-    p->nose_y = vary(r, 0.70 + 0.03 * male - 0.07 * p->child + 0.03 * p->old, 0.025);
+    p->nose_y = vary(r, 0.67 + 0.03 * male - 0.07 * p->child + 0.03 * p->old, 0.025);
     p->nose_w = vary(r, 0.265 + 0.025 * male + 0.015 * p->old, 0.02);
     p->nose_bridge = vary(r, 0.17, 0.012);
     p->nose_tip = vary(r, 0.17 + 0.02 * male, 0.015);
-    p->mouth_y = p->nose_y + vary(r, 0.36 - 0.02 * p->child + 0.02 * p->old, 0.02);
+    p->mouth_y = p->nose_y + vary(r, 0.38 - 0.02 * p->child + 0.02 * p->old, 0.02);
     p->mouth_w = vary(r, 0.39, 0.025);
     p->lip_up = vary(r, 0.085 - 0.012 * male - 0.025 * p->old, 0.012);
     p->lip_low = vary(r, 0.125 - 0.015 * male - 0.03 * p->old, 0.015);
@@ -129,7 +129,7 @@ static void draw_extras(fm_rng *r, synth_person *p)
     p->glasses = chance(r, 0.1 + 0.1 * p->old);
     p->rim = between(r, 0.018, 0.035);
     p->rim_square = between(r, 0, 1);
-    p->rim_colour = pick(r, rims, 4, between(r, 0, 1), 0.02);
+    p->rim_colour = pick(r, rims, 4, between(r, 0, 1), 0.1);
 }
 
 /* The planted difference: eyes set wider and slanting down, a broad bridge of
@@ -147,7 +147,7 @@ static void plant_effect(const fm_synth_id *id, synth_person *p)
     p->eye_tilt += 0.05f * share[0];
     p->nose_bridge += 0.035f * share[1];
     p->nose_w += 0.02f * share[1];
-    p->mouth_y += 0.05f * share[2];
+    p->mouth_y += 0.04f * share[2];
     p->lip_up *= synth_clamp(1 - 0.18f * share[3], 0.3f, 1);
     p->taper -= 0.05f * share[4];
     p->square += 0.05f * share[4];
@@ -180,7 +180,7 @@ static void draw_light(fm_rng *r, synth_shot *s)
     s->ambient = between(r, 0.4, 0.75);
     s->exposure = vary(r, 1, 0.07);
     for (int k = 0; k < 3; k++)
-        s->tint.v[k] = vary(r, 1, 0.025);
+        s->tint.v[k] = vary(r, 1, 0.015);
 }
 
 static synth_rgb any_colour(fm_rng *r, double low, double high)

@@ -96,7 +96,7 @@ static void paint_hair_behind(synth_canvas *c, const synth_person *p)
 static void paint_neck_and_clothes(synth_canvas *c, const synth_person *p)
 {
     const synth_shot *s = c->shot;
-    float base = p->chin + 0.55f, v_neck = 0.25f + 0.3f * (0.5f + 0.5f * c->noise[1][0]);
+    float base = p->chin + 0.45f, v_neck = 0.25f + 0.3f * (0.5f + 0.5f * c->noise[1][0]);
 
     for (size_t i = 0; i < (size_t)c->width * (size_t)c->height; i++) {
         float x = c->x[i], y = c->y[i], a = fabsf(x);
@@ -106,8 +106,8 @@ static void paint_neck_and_clothes(synth_canvas *c, const synth_person *p)
             continue;
         dip = a < 0.8f ? v_neck * (1 - a / 0.8f) : 0;
         neck = synth_edge(p->neck_w + 0.25f * synth_clamp(y - base + 0.3f, 0, 1) - a, 0.05f);
-        cloth = synth_edge(fminf(y - base - 0.16f * x * x - dip, 2.1f + 0.4f * (y - base) - a), 0.03f);
-        neck = fmaxf(neck, synth_edge(y - base - 0.16f * x * x, 0.04f) * synth_edge(0.85f - a, 0.05f));
+        cloth = synth_edge(fminf(y - base - 0.11f * x * x - dip, 2.3f + 0.4f * (y - base) - a), 0.03f);
+        neck = fmaxf(neck, synth_edge(y - base - 0.11f * x * x, 0.04f) * synth_edge(0.85f - a, 0.05f));
         shade = 0.42f + 0.4f * synth_clamp((y - p->chin) * 1.3f, 0, 1) - 0.3f * (a / p->neck_w) * (a / p->neck_w) +
                 0.15f * s->light[0] * x;
         if (neck > 0)
@@ -170,7 +170,7 @@ static void paint_hair(synth_canvas *c, const synth_person *p)
     if (p->style == SYNTH_HAIR_BALD)
         return;
     SYNTH_EACH(c, box, i) {
-        float x = c->x[i], y = c->y[i], jag = 0.05f * synth_noise(c, x * 20, y * 3) + 0.06f * p->curl * synth_noise(c, x * 7, y * 7);
+        float x = c->x[i], y = c->y[i], jag = 0.03f * synth_noise(c, x * 20, y * 3) + 0.06f * p->curl * synth_noise(c, x * 7, y * 7);
         float over = synth_outline_depth(p, p->hair_thick, x, y < 0.1f ? y : 0.1f) + jag;
         float cover = synth_edge(fminf(fminf(over, jag - below_hairline(p, x, y)), end - y + 2 * jag), 0.06f);
         float rise = (p->top - y) / (p->top - p->hairline), light;
