@@ -18,6 +18,8 @@
 typedef struct fm_segment_writer fm_segment_writer;
 typedef struct fm_segment fm_segment;
 
+bool fm_segment_name_valid(const char *name);
+
 /* Start a segment.  The folder scratch is made when missing.
  * map_bytes  first size of the memory map; it grows by itself.  0: 64 MiB.
  * Errors: -EEXIST (the name is taken), -EINVAL (not a name), what the file system gives. */
@@ -27,7 +29,8 @@ int fm_segment_create(const char *scratch, const char *name, size_t map_bytes, f
  * After any failed call but -ENOMEM the segment is condemned: only abandon is left. */
 int fm_segment_put(fm_segment_writer *w, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
                    fm_err *err);
-/* Look a record up in what this writer put.  payload is borrowed until the next call.  -ENOENT when there is none. */
+/* Look a record up in what this writer put.  payload is borrowed until the next call.
+ * -ENOENT when there is none, which condemns nothing. */
 int fm_segment_find(fm_segment_writer *w, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
                     fm_err *err);
 /* Make everything put so far durable: when this returns 0 a power cut loses none of it. */
@@ -42,18 +45,25 @@ int fm_segment_seal(fm_segment_writer *w, const char *store_dir, fm_err *err);
 void fm_segment_close(fm_segment_writer *w);
 
 /* Seal what a dead worker left in SCRATCH/NAME.open; one without records is removed.
+ * One that its writer had moved into the store already counts as adopted.
  * records  how many it holds; 0 when it was removed or is not there.
- * The caller must know that its writer is dead. */
+ * The caller must know that its writer is dead.
+ * Errors: -EBUSY (its writer lives), -EBADMSG (damaged), -EEXIST (another segment of this name is in the store). */
 int fm_segment_adopt(const char *scratch, const char *name, const char *store_dir, uint64_t *records, fm_err *err);
 
-/* Read a sealed segment.  Checks the file's structure before LMDB maps it.
+/* Read a sealed segment.  Checks the file's structure before LMDB maps it: reads all its pages but those of large
+ * records.
  * Errors: -ENOENT, -EBADMSG (no LMDB data of ours, or cut short). */
 int fm_segment_open(const char *store_dir, const char *name, fm_segment **out, fm_err *err);
 void fm_segment_release(fm_segment *s);
-/* payload is borrowed until the segment is released.  -ENOENT; -EBADMSG when the record is damaged. */
+uint64_t fm_segment_count(const fm_segment *s);     /* records */
+/* payload is borrowed until the segment is released.  -ENOENT; -EBADMSG (or -EPROTO: another format version) when
+ * the record is damaged. */
 int fm_segment_get(fm_segment *s, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
                    fm_digest *hash, fm_err *err);
-/* Calls fn for each record in key order; damaged ones with rc -EBADMSG and why in their err.
+/* Whether it holds a record whose key begins with these bytes: 1 or 0; -EBADMSG. */
+int fm_segment_has(fm_segment *s, fm_record_kind kind, const uint8_t *prefix, size_t n, fm_err *err);
+/* Calls fn for each record in key order; damaged ones with rc as fm_segment_get's and why in their err.
  * Stops when fn returns other than 0, and returns that. */
 typedef int (*fm_segment_fn)(void *ctx, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
                              const fm_digest *hash, int rc, const fm_err *why);

@@ -16,6 +16,7 @@ void fm_store_close(fm_store *s);
 int fm_store_get(fm_store *s, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
                  fm_digest *hash, fm_err *err);
 fm_catalog *fm_store_catalog(fm_store *s);      /* borrowed */
+const char *fm_store_dir(const fm_store *s);    /* borrowed */
 
 /* One digest over what the store holds of a study: the distinct (kind, key, record hash) of the given
  * photo and code keys, sorted.  The same for any number of ranks, any order of work, cold or resumed.
