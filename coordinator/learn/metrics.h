@@ -4,7 +4,7 @@
  * probability is over 0.5 (the larger of the two; a tie goes to class 0).
  * More classes: the most probable one is called (ties: the lowest number), and
  * sensitivity, specificity, PPV, NPV, F1 and AUC are means over the classes, each
- * against the rest (macro).
+ * against the rest (macro); a class for which one is undefined is left out of its mean.
  *
  *   auc                Mann-Whitney: part of (positive, negative) pairs ranked
  *                      rightly, ties half (Hanley and McNeil 1982)
@@ -13,7 +13,7 @@
  *   ece                expected calibration error of the called class's
  *                      probability, 15 bins of equal width, (low, high]
  *                      (Guo et al. 2017)
- *   balanced_accuracy  mean recall of the classes
+ *   balanced_accuracy  mean recall of the classes that have rows
  * The rest are as everybody defines them. */
 #ifndef FM_COORDINATOR_LEARN_METRICS_H
 #define FM_COORDINATOR_LEARN_METRICS_H

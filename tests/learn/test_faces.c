@@ -1,4 +1,5 @@
-/* Heads on real codes: what scikit-learn's heads reach, these must, too. */
+/* Heads on real codes: 5 folds, 3 repeats.  scikit-learn's reach 0.948/0.986 and
+ * 0.892/0.956 (FC), 0.951/0.988 and 0.899/0.959 (logistic); oracle/utkface-2k/heads.tsv. */
 #include <stdlib.h>
 
 #include "coordinator/learn/evaluation.h"
@@ -70,6 +71,7 @@ static void faces_fini(faces *f)
     free(f->people);
 }
 
+/* Accuracy and AUC must reach these two. */
 static void evaluate(const faces *f, int head, bool age, double accuracy, double auc)
 {
     fm_plan plan;
@@ -78,6 +80,8 @@ static void evaluate(const faces *f, int head, bool age, double accuracy, double
 
     fm_plan_init(&plan);
     plan.seed = 7;
+    plan.head.C = 0.01;     /* as the table's */
+    plan.folds.repeats = 3;
     plan.head.kind = (uint8_t)head;
     plan.n = f->n;
     plan.rows = calloc(f->n, sizeof *plan.rows);
@@ -106,8 +110,8 @@ static void heads_reach_what_is_known(void)
         CHECK_INT(f.n, 1384);
         evaluate(&f, FM_HEAD_FC, false, 0.94, 0.983);
         evaluate(&f, FM_HEAD_FC, true, 0.88, 0.95);
-        evaluate(&f, FM_HEAD_LOGISTIC, false, 0.945, 0.985);
-        evaluate(&f, FM_HEAD_LOGISTIC, true, 0.893, 0.956);
+        evaluate(&f, FM_HEAD_LOGISTIC, false, 0.947, 0.987);
+        evaluate(&f, FM_HEAD_LOGISTIC, true, 0.894, 0.957);
     }
     faces_fini(&f);
 }

@@ -1,0 +1,198 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "coordinator/learn/metrics.h"
+#include "tests/check.h"
+
+#define ROWS_MAX 100
+#define CLASSES_MAX 5
+
+/* One case of expected_metrics.tsv. */
+typedef struct {
+    char name[64];
+    int classes;
+    size_t n;
+    int32_t label[ROWS_MAX];
+    double prob[ROWS_MAX * CLASSES_MAX];
+    uint64_t confusion[CLASSES_MAX * CLASSES_MAX];
+    double want[FM_METRIC_COUNT];
+    int n_want;
+} expected;
+
+static fm_predictions predictions_of(const expected *e)
+{
+    return (fm_predictions){e->n, e->classes, 1, e->label, NULL, NULL, e->prob};
+}
+
+static void check_expected(const expected *e)
+{
+    fm_predictions p = predictions_of(e);
+    uint64_t confusion[CLASSES_MAX * CLASSES_MAX];
+    fm_metric_values got;
+
+    CHECK_INT(e->n_want, FM_METRIC_COUNT);
+    REQUIRE(fm_metrics_point(&p, NULL, 0, -1, -1, &got, NULL) == 0);
+    for (int k = 0; k < FM_METRIC_COUNT; k++)
+        if (isnan(e->want[k]) ? !isnan(got.v[k]) : !(fabs(got.v[k] - e->want[k]) <= 1e-9))
+            check_failed(__FILE__, __LINE__, "%s: %s is %.17g, expected %.17g", e->name, fm_metric_name(k), got.v[k],
+                         e->want[k]);
+    fm_confusion(&p, confusion);
+    CHECK(memcmp(confusion, e->confusion, (size_t)(e->classes * e->classes) * sizeof *confusion) == 0);
+}
+
+static void read_row(expected *e, char *save)
+{
+    e->label[e->n] = atoi(strtok_r(NULL, "\t\n", &save));
+    for (int c = 0; c < e->classes; c++)
+        e->prob[e->n * (size_t)e->classes + (size_t)c] = strtod(strtok_r(NULL, "\t\n", &save), NULL);
+    e->n++;
+}
+
+static void read_line(expected *e, char *line)
+{
+    char *save, *word = strtok_r(line, "\t\n", &save);
+
+    if (strcmp(word, "case") == 0) {
+        memset(e, 0, sizeof *e);
+        snprintf(e->name, sizeof e->name, "%s", strtok_r(NULL, "\t\n", &save));
+        e->classes = atoi(strtok_r(NULL, "\t\n", &save));
+    } else if (strcmp(word, "row") == 0 && CHECK(e->n < ROWS_MAX)) {
+        read_row(e, save);
+    } else if (strcmp(word, "confusion") == 0) {
+        for (int i = 0; i < e->classes * e->classes; i++)
+            e->confusion[i] = strtoull(strtok_r(NULL, "\t\n", &save), NULL, 10);
+    } else {
+        for (int k = 0; k < FM_METRIC_COUNT; k++)
+            if (strcmp(word, fm_metric_name(k)) == 0) {
+                e->want[k] = strtod(strtok_r(NULL, "\t\n", &save), NULL);
+                e->n_want++;
+            }
+    }
+}
+
+static void equal_to_scikit_learn(void)
+{
+    static expected e;
+    static char line[4096];
+    int cases = 0;
+    FILE *f = fopen("tests/learn/expected_metrics.tsv", "r");
+
+    REQUIRE(f != NULL);
+    while (fgets(line, sizeof line, f)) {
+        if (line[0] == '#')
+            continue;
+        read_line(&e, line);
+        if (e.n_want == FM_METRIC_COUNT) {
+            check_expected(&e);
+            e.n_want = 0;
+            cases++;
+        }
+    }
+    fclose(f);
+    CHECK_INT(cases, 14);
+}
+
+static void names_and_reasons(void)
+{
+    CHECK_STR(fm_metric_name(FM_METRIC_AUC), "auc");
+    CHECK_STR(fm_metric_name(FM_METRIC_BALANCED_ACCURACY), "balanced_accuracy");
+    CHECK_STR(fm_metric_name(FM_METRIC_COUNT), "unknown");
+    for (int k = -1; k <= FM_METRIC_COUNT; k++)
+        CHECK(strlen(fm_metric_why_undefined(k)) > 10);
+}
+
+static void ties_call_the_lowest_class(void)
+{
+    CHECK_INT(fm_called_class((double[]){0.5, 0.5}, 2), 0);
+    CHECK_INT(fm_called_class((double[]){0.499, 0.501}, 2), 1);
+    CHECK_INT(fm_called_class((double[]){0.2, 0.4, 0.4}, 3), 1);
+}
+
+/* Two repeats, of which the second leaves row 0 out and turns all others round. */
+static void repeats_are_averaged(void)
+{
+    const int32_t label[4] = {0, 0, 1, 1}, fold[8] = {0, 1, 0, 1, -1, 0, 0, 1};
+    const double prob[16] = {0.9, 0.1, 0.6, 0.4, 0.3, 0.7, 0.2, 0.8, NAN, NAN, 0.3, 0.7, 0.6, 0.4, 0.8, 0.2};
+    fm_predictions p = {4, 2, 2, label, NULL, fold, prob};
+    fm_metric_values v;
+    uint64_t confusion[4];
+
+    REQUIRE(fm_metrics_point(&p, NULL, 0, -1, -1, &v, NULL) == 0);
+    CHECK_NEAR(v.v[FM_METRIC_ACCURACY], 0.5, 1e-15);
+    CHECK_NEAR(v.v[FM_METRIC_AUC], 0.5, 1e-15);
+    REQUIRE(fm_metrics_point(&p, NULL, 0, 1, -1, &v, NULL) == 0);
+    CHECK_NEAR(v.v[FM_METRIC_ACCURACY], 0.0, 0);
+    REQUIRE(fm_metrics_point(&p, NULL, 0, 1, 1, &v, NULL) == 0);
+    CHECK(isnan(v.v[FM_METRIC_AUC]) && isnan(v.v[FM_METRIC_SPECIFICITY]));
+    CHECK_NEAR(v.v[FM_METRIC_SENSITIVITY], 0.0, 0);
+    REQUIRE(fm_metrics_point(&p, NULL, 0, -1, 1, &v, NULL) == 0);
+    CHECK_NEAR(v.v[FM_METRIC_AUC], 1.0, 0);     /* defined in the first repeat only */
+    REQUIRE(fm_metrics_point(&p, (uint32_t[]){0, 2}, 2, -1, -1, &v, NULL) == 0);
+    CHECK_NEAR(v.v[FM_METRIC_ACCURACY], 0.5, 1e-15);
+    CHECK_NEAR(v.v[FM_METRIC_SPECIFICITY], 1.0, 0);
+    REQUIRE(fm_metrics_point(&p, (uint32_t[]){0}, 0, -1, -1, &v, NULL) == 0);
+    CHECK(isnan(v.v[FM_METRIC_ACCURACY]));
+    fm_confusion(&p, confusion);
+    CHECK(confusion[0] == 2 && confusion[1] == 1 && confusion[2] == 2 && confusion[3] == 2);
+}
+
+static void bad_predictions_are_refused(void)
+{
+    int32_t label[2] = {0, 1};
+    double prob[4] = {0.5, 0.5, 0.5, 0.5};
+    fm_predictions p = {2, 2, 1, label, NULL, NULL, prob};
+    fm_metric_values v;
+    fm_err err = FM_ERR_INIT;
+    const double bad[] = {NAN, -0.1, 1.5, INFINITY};
+
+    for (int i = 0; i < 4; i++) {
+        prob[3] = bad[i];
+        CHECK_INT(fm_metrics_point(&p, NULL, 0, -1, -1, &v, &err), -EINVAL);
+        CHECK(strstr(err.text, "row 1") != NULL);
+    }
+    prob[3] = 0.5;
+    label[0] = 2;
+    CHECK_INT(fm_metrics_point(&p, NULL, 0, -1, -1, &v, &err), -EINVAL);
+    label[0] = -1;
+    CHECK_INT(fm_metrics_point(&p, NULL, 0, -1, -1, &v, &err), -EINVAL);
+    label[0] = 0;
+    CHECK_INT(fm_metrics_point(&p, NULL, 0, 1, -1, &v, &err), -EINVAL);
+}
+
+/* The curve is monotone, ends in (1, 1), and the area under it is the AUC. */
+static void roc_encloses_the_auc(void)
+{
+    uint64_t seed = 11;
+    fm_rng rng = fm_rng_init(seed, 0);
+    int32_t label[200];
+    double prob[400], fpr[201], tpr[201], area;
+    fm_predictions p = {200, 2, 1, label, NULL, NULL, prob};
+    fm_metric_values v;
+
+    printf("  seed %llu\n", (unsigned long long)seed);
+    for (int turn = 0; turn < 20; turn++) {
+        long points;
+
+        for (int i = 0; i < 200; i++) {
+            label[i] = fm_rng_uniform(&rng) < 0.3;
+            prob[2 * i + 1] = (fm_rng_below(&rng, 1u << (1 + turn % 10)) + (label[i] ? 1.0 : 0.0)) / 2048.0;
+            prob[2 * i] = 1 - prob[2 * i + 1];
+        }
+        points = fm_roc(&p, fpr, tpr);
+        REQUIRE(points >= 2 && points <= 201);
+        area = 0;
+        for (long i = 1; i < points; i++) {
+            CHECK(fpr[i] >= fpr[i - 1] && tpr[i] >= tpr[i - 1] && fpr[i] + tpr[i] > fpr[i - 1] + tpr[i - 1]);
+            area += (fpr[i] - fpr[i - 1]) * (tpr[i] + tpr[i - 1]) / 2;
+        }
+        CHECK(fpr[0] == 0 && tpr[0] == 0 && fpr[points - 1] == 1 && tpr[points - 1] == 1);
+        REQUIRE(fm_metrics_point(&p, NULL, 0, -1, -1, &v, NULL) == 0);
+        CHECK_NEAR(area, v.v[FM_METRIC_AUC], 1e-12);
+    }
+    memset(label, 0, sizeof label);
+    CHECK_INT(fm_roc(&p, fpr, tpr), 0);
+}
+
+CHECK_MAIN(CHECK_CASE(equal_to_scikit_learn), CHECK_CASE(names_and_reasons), CHECK_CASE(ties_call_the_lowest_class),
+           CHECK_CASE(repeats_are_averaged), CHECK_CASE(bad_predictions_are_refused), CHECK_CASE(roc_encloses_the_auc))
