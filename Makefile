@@ -105,6 +105,18 @@ lint: $(HEADERS:%.h=$B/headers/%.ok)  ## layers, headers that compile alone, for
 $B/headers/%.ok: %.h
 	$Qmkdir -p $(@D) && $(MPICC) $(CFLAGS) -x c -c -o /dev/null -include $< /dev/null && touch $@
 
+# The peer is built for this very processor, so that dlib is compared at its best.
+$B/bench/dlib_peer.o: bench/dlib_peer.cpp bench/dlib_peer.h
+	@echo "  CXX   $<"
+	$Qsh bench/peers && mkdir -p $(@D) && $(CXX) -std=c++14 -O3 -march=native -DNDEBUG -I. -c -o $@ $<
+
+$B/bench/bench: $B/bench/bench.o $B/bench/dlib_peer.o $B/libfacemill.a
+	@echo "  LINK  $@"
+	$Q$(CXX) $(LDFLAGS) -o $@ $^ -ldlib -lblas -llapack $(LDLIBS)
+
+bench: $B/bench/bench  ## speed beside dlib's, by turns on one core; BENCH="--json --rounds 9 --only encode"
+	@OPENBLAS_NUM_THREADS=1 $B/bench/bench $(BENCH)
+
 install: $B/facemill  ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/facemill/models
 	install -m 755 $B/facemill $(DESTDIR)$(PREFIX)/bin/facemill
@@ -116,4 +128,4 @@ clean:  ## remove everything that was built
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d)
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d) $B/bench/bench.d

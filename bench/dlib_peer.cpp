@@ -1,0 +1,93 @@
+#include "bench/dlib_peer.h"
+
+#include <cstdio>
+#include <exception>
+#include <vector>
+
+#include <dlib/dnn.h>
+#include <dlib/image_processing/frontal_face_detector.h>
+
+namespace {
+
+using namespace dlib;
+
+template <int N, int stride, typename SUBNET>
+using two_convolutions = affine<con<N, 3, 3, 1, 1, relu<affine<con<N, 3, 3, stride, stride, SUBNET>>>>>;
+
+template <int N, typename SUBNET>
+using block = relu<add_prev1<two_convolutions<N, 1, tag1<SUBNET>>>>;
+
+template <int N, typename SUBNET>
+using block_down = relu<add_prev2<avg_pool<2, 2, 2, 2, skip1<tag2<two_convolutions<N, 2, tag1<SUBNET>>>>>>>;
+
+template <typename SUBNET> using stage4 = block<32, block<32, block<32, SUBNET>>>;
+template <typename SUBNET> using stage3 = block<64, block<64, block<64, block_down<64, SUBNET>>>>;
+template <typename SUBNET> using stage2 = block<128, block<128, block_down<128, SUBNET>>>;
+template <typename SUBNET> using stage1 = block<256, block<256, block_down<256, SUBNET>>>;
+template <typename SUBNET> using stage0 = block_down<256, SUBNET>;
+
+using network = loss_metric<fc_no_bias<128, avg_pool_everything<stage0<stage1<stage2<stage3<stage4<
+    max_pool<3, 3, 2, 2, relu<affine<con<32, 7, 7, 2, 2, input_rgb_image_sized<150>>>>>>>>>>>>>;
+
+struct peer {
+    network net;
+    frontal_face_detector detector = get_frontal_face_detector();
+    std::vector<array2d<rgb_pixel>> photographs;
+    std::vector<matrix<rgb_pixel>> chips;
+};
+
+peer &the_peer()
+{
+    static peer p;
+    return p;
+}
+
+template <typename IMAGE>
+void fill(IMAGE &image, const uint8_t *rgb, int width, int height)
+{
+    image.set_size(height, width);
+    image_view<IMAGE> view(image);
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++, rgb += 3)
+            view[y][x] = rgb_pixel(rgb[0], rgb[1], rgb[2]);
+}
+
+}
+
+int dlib_peer_open(const char *path)
+{
+    try {
+        deserialize(path) >> the_peer().net;
+    } catch (const std::exception &e) {
+        std::fprintf(stderr, "bench: dlib cannot read %s: %s\n", path, e.what());
+        return -1;
+    }
+    return 0;
+}
+
+void dlib_peer_add_photograph(const uint8_t *rgb, int width, int height)
+{
+    the_peer().photographs.emplace_back();
+    fill(the_peer().photographs.back(), rgb, width, height);
+}
+
+void dlib_peer_add_chip(const uint8_t *rgb, int side)
+{
+    the_peer().chips.emplace_back();
+    fill(the_peer().chips.back(), rgb, side, side);
+}
+
+size_t dlib_peer_detect(size_t photograph)
+{
+    return the_peer().detector(the_peer().photographs[photograph]).size();
+}
+
+void dlib_peer_encode(float *codes)
+{
+    peer &p = the_peer();
+    std::vector<matrix<float, 0, 1>> out = p.net(p.chips, p.chips.size());
+
+    for (const auto &code : out)
+        for (long i = 0; i < code.size(); i++)
+            *codes++ = code(i);
+}
