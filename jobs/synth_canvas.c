@@ -9,30 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-float synth_clamp(float v, float low, float high)
-{
-    return v < low ? low : v > high ? high : v;
-}
-
-float synth_edge(float distance, float soft)
-{
-    float t = synth_clamp(distance / soft + 0.5f, 0, 1);
-
-    return t * t * (3 - 2 * t);
-}
-
-synth_rgb synth_mix(synth_rgb a, synth_rgb b, float share)
-{
-    for (int k = 0; k < 3; k++)
-        a.v[k] += share * (b.v[k] - a.v[k]);
-    return a;
-}
-
-synth_rgb synth_times(synth_rgb a, float r, float g, float b)
-{
-    return (synth_rgb){{a.v[0] * r, a.v[1] * g, a.v[2] * b}};
-}
-
 /* A turned head moves what is near its middle and leaves the outline where it is. */
 static float turn_share(float x, float y)
 {
@@ -162,7 +138,7 @@ synth_box synth_box_around(const synth_canvas *c, float x, float y, float rx, fl
 
 static synth_box lens_box(const synth_canvas *c, const synth_lens *l)
 {
-    float ry = fmaxf(fabsf(l->up), fabsf(l->low)) + fabsf(l->tilt) * l->half + l->soft;
+    float ry = synth_max(fabsf(l->up), fabsf(l->low)) + fabsf(l->tilt) * l->half + l->soft;
 
     return synth_box_around(c, l->x, l->y, l->half + l->soft, ry);
 }

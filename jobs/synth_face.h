@@ -77,11 +77,30 @@ void synth_project(const synth_shot *s, float x, float y, double pixel[2]);
 /* Smooth noise, -1 .. 1, one cell a unit of its own coordinates. */
 float synth_noise(const synth_canvas *c, float u, float v);
 
-float synth_clamp(float v, float low, float high);
+/* Inline, because they run some hundred times a pixel. */
+static inline float synth_min(float a, float b) { return a < b ? a : b; }
+static inline float synth_max(float a, float b) { return a > b ? a : b; }
+static inline float synth_clamp(float v, float low, float high) { return synth_min(synth_max(v, low), high); }
+
 /* 0 below -soft/2, 1 above soft/2, smooth between. */
-float synth_edge(float distance, float soft);
-synth_rgb synth_mix(synth_rgb a, synth_rgb b, float share);
-synth_rgb synth_times(synth_rgb a, float r, float g, float b);
+static inline float synth_edge(float distance, float soft)
+{
+    float t = synth_clamp(distance / soft + 0.5f, 0, 1);
+
+    return t * t * (3 - 2 * t);
+}
+
+static inline synth_rgb synth_mix(synth_rgb a, synth_rgb b, float share)
+{
+    for (int k = 0; k < 3; k++)
+        a.v[k] += share * (b.v[k] - a.v[k]);
+    return a;
+}
+
+static inline synth_rgb synth_times(synth_rgb a, float r, float g, float b)
+{
+    return (synth_rgb){{a.v[0] * r, a.v[1] * g, a.v[2] * b}};
+}
 
 /* An area between two arcs over the same chord: eyes, lips, brows, lines.
  * Both arcs are parabolas; up and low say how far they rise above and sink below

@@ -97,14 +97,14 @@ static void lay_skin(synth_canvas *c, const synth_person *p)
 
         if (f > 1.3f)
             continue;
-        if (p->freckles > 0 && y < 0.6f)
+        if (p->freckles > 0 && y > -0.1f && y < 0.6f)
             mottle = synth_edge(synth_noise(c, x * 23 + 9, y * 23) - 0.6f, 0.5f) * p->freckles;
         else
             mottle = 0;
         c->cover[i] = synth_edge(synth_outline_depth(p, 0, x, y), 1.5f * c->soft);
         c->rgb[i] = synth_mix(c->rgb[i], synth_times(skin, 1 - 0.15f * mottle, 1 - 0.25f * mottle, 1 - 0.3f * mottle),
                               c->cover[i]);
-        c->z[i] = 0.9f * sqrtf(fmaxf(1.15f - f * (0.55f + 0.45f * f), 0.02f));
+        c->z[i] = 0.9f * sqrtf(synth_max(1.15f - f * (0.55f + 0.45f * f), 0.02f));
     }
 }
 
@@ -119,7 +119,7 @@ static float light_at(const synth_canvas *c, size_t i, float *gloss)
     float around = 0.75f * len + 0.25f * (0.5f + 0.5f * dy * len);
 
     *gloss = lit > 0.9f ? (lit - 0.9f) * (lit - 0.9f) * 6 : 0;
-    return s->ambient * around + (1.15f - s->ambient) * fmaxf(lit, 0);
+    return s->ambient * around + (1.15f - s->ambient) * synth_max(lit, 0);
 }
 
 static void shine(synth_canvas *c)
@@ -269,7 +269,7 @@ static void paint_stubble(synth_canvas *c, const synth_person *p)
         float area = synth_edge(y - p->mouth_y - 0.10f + 0.75f * x * x, 0.25f);
         const synth_lens lip = {0, p->mouth_y - 0.08f, 0.5f, 0.16f, 0.06f, 0, 0.12f};
 
-        area = fmaxf(area, synth_lens_cover(&lip, x, y));
+        area = synth_max(area, synth_lens_cover(&lip, x, y));
         if (area > 0)
             c->rgb[i] = synth_mix(c->rgb[i], synth_mix(p->hair, p->skin, 0.2f),
                                   area * share * c->cover[i] * (0.85f + 0.3f * synth_noise(c, x * 50, y * 50)));

@@ -143,14 +143,14 @@ static void plant_effect(const fm_synth_id *id, synth_person *p)
 
     for (int i = 0; i < 5; i++)
         share[i] = e * vary(&r, 1, 0.35);
-    p->eye_x += 0.035f * share[0];
-    p->eye_tilt += 0.05f * share[0];
-    p->nose_bridge += 0.035f * share[1];
-    p->nose_w += 0.02f * share[1];
-    p->mouth_y += 0.04f * share[2];
-    p->lip_up *= synth_clamp(1 - 0.18f * share[3], 0.3f, 1);
-    p->taper -= 0.05f * share[4];
-    p->square += 0.05f * share[4];
+    p->eye_x += 0.028f * share[0];
+    p->eye_tilt += 0.04f * share[0];
+    p->nose_bridge += 0.028f * share[1];
+    p->nose_w += 0.016f * share[1];
+    p->mouth_y += 0.03f * share[2];
+    p->lip_up *= synth_clamp(1 - 0.15f * share[3], 0.3f, 1);
+    p->taper -= 0.04f * share[4];
+    p->square += 0.04f * share[4];
 }
 
 void synth_person_draw(const fm_synth_id *id, synth_person *p)

@@ -13,7 +13,7 @@ enum { BACK_GRADIENT, BACK_STUDIO, BACK_ROOM, BACK_MOTTLED, BACK_OUTDOORS };
 /* A rectangle out of focus: pictures, shelves, windows. */
 static float panel(float u, float v, float left, float top, float right, float bottom)
 {
-    float d = fminf(fminf(u - left, right - u), fminf(v - top, bottom - v));
+    float d = synth_min(synth_min(u - left, right - u), synth_min(v - top, bottom - v));
 
     return synth_edge(d, 0.03f);
 }
@@ -83,11 +83,14 @@ static void paint_hair_behind(synth_canvas *c, const synth_person *p)
         return;
     SYNTH_EACH(c, box, i) {
         float x = c->x[i], y = c->y[i], wave = 0.06f * p->curl * synth_noise(c, x * 6, y * 6);
-        float cap = synth_outline_depth(p, p->hair_thick, x, y < 0.1f ? y : 0.1f);
-        float fall = fminf(cap + (y > 0.1f ? 0.08f * (y - 0.1f) : 0) + wave, end - y + 0.15f * synth_noise(c, x * 9, 3));
-        float shade = 0.55f + 0.25f * synth_clamp(fabsf(x) - 0.7f, 0, 1);
-        float cover = synth_edge(fall, 0.05f);
+        float cap, fall, shade, cover;
 
+        if (y > end + 0.2f)
+            continue;
+        cap = synth_outline_depth(p, p->hair_thick, x, y < 0.1f ? y : 0.1f);
+        fall = synth_min(cap + (y > 0.1f ? 0.08f * (y - 0.1f) : 0) + wave, end - y + 0.15f * synth_noise(c, x * 9, 3));
+        shade = 0.55f + 0.25f * synth_clamp(fabsf(x) - 0.7f, 0, 1);
+        cover = synth_edge(fall, 0.05f);
         if (cover > 0)
             c->rgb[i] = synth_mix(c->rgb[i], hair_at(c, p, x, y * 0.6f, shade), cover);
     }
@@ -106,13 +109,13 @@ static void paint_neck_and_clothes(synth_canvas *c, const synth_person *p)
             continue;
         dip = a < 0.8f ? v_neck * (1 - a / 0.8f) : 0;
         neck = synth_edge(p->neck_w + 0.25f * synth_clamp(y - base + 0.3f, 0, 1) - a, 0.05f);
-        cloth = synth_edge(fminf(y - base - 0.11f * x * x - dip, 2.3f + 0.4f * (y - base) - a), 0.03f);
-        neck = fmaxf(neck, synth_edge(y - base - 0.11f * x * x, 0.04f) * synth_edge(0.85f - a, 0.05f));
+        cloth = synth_edge(synth_min(y - base - 0.11f * x * x - dip, 2.3f + 0.4f * (y - base) - a), 0.03f);
+        neck = synth_max(neck, synth_edge(y - base - 0.11f * x * x, 0.04f) * synth_edge(0.85f - a, 0.05f));
         shade = 0.42f + 0.4f * synth_clamp((y - p->chin) * 1.3f, 0, 1) - 0.3f * (a / p->neck_w) * (a / p->neck_w) +
                 0.15f * s->light[0] * x;
         if (neck > 0)
             c->rgb[i] = synth_mix(c->rgb[i], grey_times(p->skin, synth_clamp(shade, 0.25f, 1) * s->exposure), neck);
-        shade = 0.9f - 0.12f * a + 0.2f * s->light[0] * x + 0.08f * synth_noise(c, x * 3, y * 2);
+        shade = 0.9f - 0.12f * a + 0.2f * s->light[0] * x + 0.04f * synth_noise(c, x * 3, y * 2);
         if (cloth > 0)
             c->rgb[i] = synth_mix(c->rgb[i], grey_times(s->clothes, shade * s->exposure), cloth);
     }
@@ -148,33 +151,38 @@ void synth_paint_behind(synth_canvas *c, const synth_person *p)
 static float below_hairline(const synth_person *p, float x, float y)
 {
     float a = fabsf(x), off = x - p->parting;
-    float line = p->hairline + 0.10f * off * off;
+    float line = p->hairline + 0.16f * off * off;
 
     if (p->fringe > 0)
-        line = fmaxf(line, p->hairline + p->fringe + 0.12f * x * p->parting);
+        line = synth_max(line, p->hairline + p->fringe + 0.12f * x * p->parting);
     if (a > 0.62f)
         line += (a - 0.62f) * (a - 0.62f) * (p->style == SYNTH_HAIR_SHORT ? 6.5f : 12.f);
     if (a > 0.9f && p->style >= SYNTH_HAIR_BOB)
         line += (a - 0.9f) * 20;
-    if (p->style == SYNTH_HAIR_SHORT && line > 0.15f)
-        line = 0.15f;
+    if (p->style == SYNTH_HAIR_SHORT && line > 0.3f)
+        line = 0.3f;
     return y - line;
 }
 
 static void paint_hair(synth_canvas *c, const synth_person *p)
 {
     const synth_shot *s = c->shot;
-    float end = p->style == SYNTH_HAIR_LONG ? 2.3f : p->style == SYNTH_HAIR_BOB ? 1.25f : 0.3f;
+    float end = p->style == SYNTH_HAIR_LONG ? 2.3f : p->style == SYNTH_HAIR_BOB ? 1.25f : 0.15f;
     synth_box box = synth_box_around(c, 0, 0, 1.7f, 2.6f);
 
     if (p->style == SYNTH_HAIR_BALD)
         return;
     SYNTH_EACH(c, box, i) {
         float x = c->x[i], y = c->y[i], jag = 0.03f * synth_noise(c, x * 20, y * 3) + 0.06f * p->curl * synth_noise(c, x * 7, y * 7);
-        float over = synth_outline_depth(p, p->hair_thick, x, y < 0.1f ? y : 0.1f) + jag;
-        float cover = synth_edge(fminf(fminf(over, jag - below_hairline(p, x, y)), end - y + 2 * jag), 0.06f);
-        float rise = (p->top - y) / (p->top - p->hairline), light;
+        float under = jag - below_hairline(p, x, y), rise = (p->top - y) / (p->top - p->hairline);
+        float cover, over, light;
 
+        if (under < -0.03f)
+            continue;
+        over = synth_outline_depth(p, p->hair_thick, x, y < 0.1f ? y : 0.1f) + jag;
+        if (p->style == SYNTH_HAIR_SHORT)
+            over -= 0.8f * p->hair_thick * synth_clamp((y + 0.8f) * 1.2f, 0, 1);
+        cover = synth_edge(synth_min(synth_min(over, under), end - y + 2 * jag), 0.06f);
         if (cover == 0)
             continue;
         light = 0.62f + 0.45f * synth_clamp(1 - (rise - 0.45f) * (rise - 0.45f) * 2.2f, 0, 1) + 0.25f * s->light[0] * x;
@@ -215,7 +223,7 @@ static void paint_beard(synth_canvas *c, const synth_person *p)
         if (p->beard == SYNTH_BEARD) {
             float cheek = y - m - 0.06f + 1.0f * x * x;
 
-            area = fmaxf(area, synth_edge(fminf(cheek + jag, synth_outline_depth(p, 0.09f, x, y) + jag), 0.1f) *
+            area = synth_max(area, synth_edge(synth_min(cheek + jag, synth_outline_depth(p, 0.09f, x, y) + jag), 0.1f) *
                                    (1 - synth_lens_cover(&lips, x, y)));
         }
         if (area > 0)
@@ -242,12 +250,12 @@ static void paint_glasses(synth_canvas *c, const synth_person *p)
     SYNTH_EACH(c, box, i) {
         float x = c->x[i], y = c->y[i] - 0.05f, a = fabsf(x), d = lens_rim(p, a - x0, y);
         float rim = synth_edge(p->rim - fabsf(d), 1.5f * c->soft);
-        float bridge = synth_edge(fminf(p->rim * 0.8f - fabsf(y + 0.08f + 0.2f * x * x), x0 - 0.37f - a), 1.5f * c->soft);
-        float arm = synth_edge(fminf(p->rim * 0.7f - fabsf(y + 0.12f), fminf(a - x0 - 0.37f, p->half_width - a)), 1.5f * c->soft);
+        float bridge = synth_edge(synth_min(p->rim * 0.8f - fabsf(y + 0.08f + 0.2f * x * x), x0 - 0.37f - a), 1.5f * c->soft);
+        float arm = synth_edge(synth_min(p->rim * 0.7f - fabsf(y + 0.12f), synth_min(a - x0 - 0.37f, p->half_width - a)), 1.5f * c->soft);
         float shine = d < 0 ? 0.07f + 0.16f * synth_edge(0.06f - fabsf(a - x0 + y * 0.6f + 0.12f), 0.06f) : 0;
 
         c->rgb[i] = synth_mix(c->rgb[i], (synth_rgb){{0.95f, 0.97f, 1}}, shine);
-        c->rgb[i] = synth_mix(c->rgb[i], p->rim_colour, fmaxf(rim, fmaxf(bridge, arm)));
+        c->rgb[i] = synth_mix(c->rgb[i], p->rim_colour, synth_max(rim, synth_max(bridge, arm)));
     }
 }
 
