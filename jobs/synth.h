@@ -39,7 +39,8 @@ typedef struct {
     fm_sex sex;
     int age;                    /* years, 10 to 80 */
     bool glasses;
-    double eyes[2][2], mouth[2];    /* x, y of pupils (the one on the picture's left first) and of the mouth's middle; pixels */
+    double eyes[2][2];          /* x, y of the pupils, pixels; the one on the picture's left first */
+    double mouth[2];            /* x, y of the mouth's middle, pixels */
 } fm_synth_truth;
 
 /* Draw one face.

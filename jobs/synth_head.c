@@ -153,11 +153,11 @@ static void paint_lines(synth_canvas *c, const synth_person *p, float side)
     const synth_lens fold_line = {(p->nose_w + 0.15f) * side, p->mouth_y - 0.17f, 0.15f, 0.15f, -0.02f,
                                   1.8f * side, 0.08f};
     const synth_lens bag = {p->eye_x * side, 0.20f, 0.24f, -0.05f, 0.075f, 0, soft};
-    const synth_lens marionette = {(p->mouth_w + 0.04f) * side, p->mouth_y + 0.2f, 0.05f, 0.06f, 0.02f, 3 * side, 0.06f};
+    const synth_lens chin_line = {(p->mouth_w + 0.04f) * side, p->mouth_y + 0.2f, 0.05f, 0.06f, 0.02f, 3 * side, 0.06f};
 
     synth_shade_lens(c, &fold_line, 1 - 0.5f * fold);
     synth_shade_lens(c, &bag, 1 - 0.06f - 0.2f * w);
-    synth_shade_lens(c, &marionette, 1 - 0.3f * p->old);
+    synth_shade_lens(c, &chin_line, 1 - 0.3f * p->old);
     for (int i = -1; i <= 1 && w > 0.1f; i++) {
         const synth_lens foot = {(p->eye_x + 0.40f) * side, -0.02f + 0.07f * (float)i, 0.10f, 0.016f, 0.01f,
                                  0.35f * (float)i * side, soft};
@@ -235,8 +235,9 @@ static void paint_mouth(synth_canvas *c, const synth_person *p)
     const synth_lens inside = {0, y, w * 0.9f, -sag + 0.006f, sag + gap, 0, soft};
     const synth_lens teeth = {0, y, w * 0.78f, -sag + 0.004f, sag + gap * 0.75f, 0, soft};
     const synth_lens line = {0, y, w * 1.02f, -sag + 0.016f, sag + 0.018f, 0, 0.03f};
-    const synth_blob bow = {0, y - p->lip_up - 0.01f + sag, 0.07f, 0.05f}, below = {0, y + sag + gap + p->lip_low + 0.06f, 0.3f, 0.07f};
-    const synth_blob gloss = {-s->light[0] * -0.2f, y + sag + gap + p->lip_low * 0.45f, 0.16f, 0.04f};
+    const synth_blob bow = {0, y - p->lip_up - 0.01f + sag, 0.07f, 0.05f};
+    const synth_blob below = {0, y + sag + gap + p->lip_low + 0.06f, 0.3f, 0.07f};
+    const synth_blob gloss = {s->light[0] * 0.2f, y + sag + gap + p->lip_low * 0.45f, 0.16f, 0.04f};
 
     synth_shade_blob(c, &below, 0.8f);
     synth_paint_lens(c, &upper, synth_times(p->lips, 0.82f, 0.78f, 0.78f), 0.9f);
@@ -307,9 +308,10 @@ static void paint_lids(synth_canvas *c, const synth_person *p, float side)
 {
     float squint = 1 - 0.25f * synth_clamp(c->shot->smile, 0, 1), x = p->eye_x * side, tilt = p->eye_tilt * side;
     float up = p->eye_up * squint, low = p->eye_low * squint, lash = 0.022f + 0.02f * p->makeup;
+    float fold = up + p->crease;
     const synth_lens upper = {x, 0.015f, p->eye_w * 1.05f, up + lash, -up + 0.008f, tilt, 1.6f * c->soft};
     const synth_lens lower = {x, 0.015f, p->eye_w, -low + 0.004f, low + 0.02f, tilt, 0.03f};
-    const synth_lens crease = {x, 0.0f, p->eye_w * 1.08f, up + p->crease + 0.012f, -up - p->crease + 0.012f, tilt, 0.03f};
+    const synth_lens crease = {x, 0.0f, p->eye_w * 1.08f, fold + 0.012f, -fold + 0.012f, tilt, 0.03f};
     const synth_blob inner = {(p->eye_x - p->eye_w * 0.95f) * side, 0.02f, 0.06f, 0.04f};
     synth_rgb dark = synth_mix(synth_times(p->skin, 0.25f, 0.18f, 0.16f), (synth_rgb){{0.05f, 0.04f, 0.04f}}, 0.5f);
 

@@ -35,8 +35,8 @@ static synth_rgb backdrop_at(const synth_canvas *c, float u, float v)
     case BACK_ROOM:
         out = synth_mix(b[0], b[1], 0.3f * u);
         for (int k = 0; k < 3; k++) {
-            float x = 0.5f + 0.55f * place[4 * k], y = 0.3f + 0.3f * place[4 * k + 1], w = 0.12f + 0.06f * place[4 * k + 2];
-            float h = 0.16f + 0.08f * place[4 * k + 3];
+            float x = 0.5f + 0.55f * place[4 * k], y = 0.3f + 0.3f * place[4 * k + 1];
+            float w = 0.12f + 0.06f * place[4 * k + 2], h = 0.16f + 0.08f * place[4 * k + 3];
 
             out = synth_mix(out, dark, panel(u, v, x - w, y - h, x + w, y + h));
             out = synth_mix(out, k == 1 ? (synth_rgb){{0.85f, 0.88f, 0.9f}} : grey_times(b[0], 0.8f + 0.2f * place[k]),
@@ -173,7 +173,8 @@ static void paint_hair(synth_canvas *c, const synth_person *p)
     if (p->style == SYNTH_HAIR_BALD)
         return;
     SYNTH_EACH(c, box, i) {
-        float x = c->x[i], y = c->y[i], jag = 0.03f * synth_noise(c, x * 20, y * 3) + 0.06f * p->curl * synth_noise(c, x * 7, y * 7);
+        float x = c->x[i], y = c->y[i];
+        float jag = 0.03f * synth_noise(c, x * 20, y * 3) + 0.06f * p->curl * synth_noise(c, x * 7, y * 7);
         float under = jag - below_hairline(p, x, y), rise = (p->top - y) / (p->top - p->hairline);
         float cover, over, light;
 
@@ -243,15 +244,16 @@ static float lens_rim(const synth_person *p, float dx, float dy)
 static void paint_glasses(synth_canvas *c, const synth_person *p)
 {
     synth_box box = synth_box_around(c, 0, 0.05f, 1.2f, 0.45f);
-    float x0 = p->eye_x + 0.01f;
+    float x0 = p->eye_x + 0.01f, soft = 1.5f * c->soft, outer = x0 + 0.37f, inner = x0 - 0.37f;
 
     if (!p->glasses)
         return;
     SYNTH_EACH(c, box, i) {
         float x = c->x[i], y = c->y[i] - 0.05f, a = fabsf(x), d = lens_rim(p, a - x0, y);
-        float rim = synth_edge(p->rim - fabsf(d), 1.5f * c->soft);
-        float bridge = synth_edge(synth_min(p->rim * 0.8f - fabsf(y + 0.08f + 0.2f * x * x), x0 - 0.37f - a), 1.5f * c->soft);
-        float arm = synth_edge(synth_min(p->rim * 0.7f - fabsf(y + 0.12f), synth_min(a - x0 - 0.37f, p->half_width - a)), 1.5f * c->soft);
+        float rim = synth_edge(p->rim - fabsf(d), soft);
+        float bridge = synth_edge(synth_min(p->rim * 0.8f - fabsf(y + 0.08f + 0.2f * x * x), inner - a), soft);
+        float side = synth_min(a - outer, p->half_width - a);
+        float arm = synth_edge(synth_min(p->rim * 0.7f - fabsf(y + 0.12f), side), soft);
         float shine = d < 0 ? 0.07f + 0.16f * synth_edge(0.06f - fabsf(a - x0 + y * 0.6f + 0.12f), 0.06f) : 0;
 
         c->rgb[i] = synth_mix(c->rgb[i], (synth_rgb){{0.95f, 0.97f, 1}}, shine);

@@ -6,13 +6,16 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "coordinator/learn/evaluation.h"
 #include "jobs/match.h"
 #include "jobs/samples.h"
 #include "jobs/study.h"
 #include "jobs/synth.h"
+#include "worker/face/chip.h"
 #include "worker/face/detector.h"
 #include "worker/face/landmarks.h"
 #include "worker/image/decode.h"
+#include "worker/net/encoder.h"
 
 enum { SEED = 20 };
 
@@ -96,7 +99,8 @@ static void a_study_is_written_that_matches(void)
 
 static void same_seed_same_files(void)
 {
-    const fm_synth_spec a = {folder("a"), 2, 3, SEED, 1}, b = {folder("b"), 5, 3, SEED, 0}, c = {folder("c"), 2, 1, 21, 1};
+    const fm_synth_spec a = {folder("a"), 2, 3, SEED, 1}, b = {folder("b"), 5, 3, SEED, 0};
+    const fm_synth_spec c = {folder("c"), 2, 1, SEED + 1, 1};
 
     REQUIRE(fm_synth_write(&a, NULL) == 0 && fm_synth_write(&b, NULL) == 0 && fm_synth_write(&c, NULL) == 0);
     CHECK(same_file(a.dir, b.dir, "controls/manifest.csv"));
@@ -165,87 +169,185 @@ static void effect_changes_the_face_alone(void)
     }
 }
 
-static fm_detector *detector(void)
-{
-    const char *path = check_model("frontal_hog.f32");
-    fm_buf b = FM_BUF_INIT;
-    fm_detector *d = NULL;
+typedef struct {
+    fm_detector *detector;
+    fm_landmarks *landmarks;
+    fm_encoder *encoder;
+    fm_buf file[3];
+    void *packed[2];
+} pipeline;
 
-    if (path && CHECK(fm_file_read(path, 1 << 20, &b, NULL) == 0))
-        CHECK(fm_detector_create(b.data, b.size, fm_cpu_isa(), &d, NULL) == 0);
-    fm_buf_fini(&b);
-    return d;
+/* A packed model has to lie on a 64-byte boundary, which a buffer does not promise. */
+static void *aligned(const fm_buf *b)
+{
+    void *copy = aligned_alloc(64, (b->size + 63) / 64 * 64);
+
+    if (!copy)
+        abort();
+    return memcpy(copy, b->data, b->size);
+}
+
+static void pipeline_fini(pipeline *p)
+{
+    fm_detector_destroy(p->detector);
+    fm_landmarks_close(p->landmarks);
+    fm_encoder_close(p->encoder);
+    for (int i = 0; i < 3; i++)
+        fm_buf_fini(&p->file[i]);
+    for (int i = 0; i < 2; i++)
+        free(p->packed[i]);
+}
+
+/* False when a model is missing (the case is then marked skipped) or after a failed check. */
+static bool pipeline_init(pipeline *p)
+{
+    static const char *const names[3] = {"frontal_hog.f32", "shape_predictor_68_face_landmarks.dat",
+                                         "dlib_face_recognition_resnet_model_v1.dat"};
+    fm_buf packed[2] = {FM_BUF_INIT, FM_BUF_INIT};
+    fm_buf *f = p->file;
+    size_t size[2];
+
+    memset(p, 0, sizeof *p);
+    for (int i = 0; i < 3; i++) {
+        const char *path = check_model(names[i]);
+
+        if (!path || !CHECK(fm_file_read(path, 1u << 28, &f[i], NULL) == 0))
+            return false;
+    }
+    if (!CHECK(fm_detector_create(f[0].data, f[0].size, fm_cpu_isa(), &p->detector, NULL) == 0) ||
+        !CHECK(fm_landmarks_pack(f[1].data, f[1].size, &packed[0], NULL) == 0) ||
+        !CHECK(fm_encoder_pack(f[2].data, f[2].size, fm_cpu_isa(), &packed[1], NULL) == 0))
+        return false;
+    for (int i = 0; i < 2; i++) {
+        size[i] = packed[i].size;
+        p->packed[i] = aligned(&packed[i]);
+        fm_buf_fini(&packed[i]);
+    }
+    return CHECK(fm_landmarks_open(p->packed[0], size[0], &p->landmarks, NULL) == 0) &&
+           CHECK(fm_encoder_open(p->packed[1], size[1], &p->encoder, NULL) == 0);
+}
+
+/* The best face of a picture and its landmarks. */
+static size_t find_face(const pipeline *p, const fm_image *image, fm_face_box *box, fm_point points[68])
+{
+    const fm_face_box *boxes;
+    size_t n;
+
+    if (!CHECK(fm_detector_find(p->detector, image, 0, &boxes, &n, NULL) == 0) || n == 0)
+        return 0;
+    *box = boxes[0];
+    fm_landmarks_find(p->landmarks, image, box, points);
+    return n;
 }
 
 /* The largest distance of the drawn pupils and mouth from where the landmarks have them, in pupil distances. */
-static double misplaced(const fm_landmarks *l, const fm_image *image, const fm_face_box *box, const fm_synth_truth *t)
+static double misplaced(const fm_point points[68], const fm_synth_truth *t)
 {
     static const struct { int first, last; } range[3] = {{36, 42}, {42, 48}, {48, 68}};
     const double *want[3] = {t->eyes[0], t->eyes[1], t->mouth};
     double worst = 0;
-    fm_point p[68];
 
-    fm_landmarks_find(l, image, box, p);
     for (int i = 0; i < 3; i++) {
         double x = 0, y = 0, n = range[i].last - range[i].first;
 
         for (int k = range[i].first; k < range[i].last; k++) {
-            x += p[k].x / n;
-            y += p[k].y / n;
+            x += points[k].x / n;
+            y += points[k].y / n;
         }
         worst = fmax(worst, hypot(x - want[i][0], y - want[i][1]));
     }
     return worst / hypot(t->eyes[1][0] - t->eyes[0][0], t->eyes[1][1] - t->eyes[0][1]);
 }
 
-static fm_landmarks *landmarks(void **packed)
-{
-    const char *path = check_model("shape_predictor_68_face_landmarks.dat");
-    fm_buf file = FM_BUF_INIT, image = FM_BUF_INIT;
-    fm_landmarks *l = NULL;
-
-    *packed = NULL;
-    if (path && CHECK(fm_file_read(path, 1u << 28, &file, NULL) == 0) &&
-        CHECK(fm_landmarks_pack(file.data, file.size, &image, NULL) == 0) &&
-        CHECK((*packed = aligned_alloc(64, (image.size + 63) / 64 * 64)) != NULL)) {
-        memcpy(*packed, image.data, image.size);
-        CHECK(fm_landmarks_open(*packed, image.size, &l, NULL) == 0);
-    }
-    fm_buf_fini(&file);
-    fm_buf_fini(&image);
-    return l;
-}
-
 /* $CHECK_ALL=1 draws 900 faces, not 150. */
 static void faces_are_found_where_they_are(void)
 {
-    int64_t n = getenv("CHECK_ALL") ? 300 : 50, found = 0, off = 0;
-    void *packed = NULL;
-    fm_detector *d = detector();
-    fm_landmarks *l = d ? landmarks(&packed) : NULL;
+    int n = getenv("CHECK_ALL") ? 300 : 50, found = 0, off = 0;
+    pipeline p;
+    bool ready = pipeline_init(&p);
 
-    for (int64_t i = 0; l && i < 3 * n; i++) {
+    for (int i = 0; ready && i < 3 * n; i++) {
         fm_image image;
         fm_synth_truth truth;
-        const fm_face_box *boxes;
-        size_t n_boxes;
+        fm_face_box box;
+        fm_point points[68];
 
         draw(31 + i / n, i % n, 0, i & 1 ? 0 : 1, &image, &truth);
-        REQUIRE(fm_detector_find(d, &image, 0, &boxes, &n_boxes, NULL) == 0);
-        found += n_boxes == 1;
-        if (n_boxes > 0) {
-            CHECK(boxes[0].right - boxes[0].left > 80);
-            off += misplaced(l, &image, &boxes[0], &truth) > 0.2;
+        if (find_face(&p, &image, &box, points) == 1) {
+            CHECK(box.right - box.left >= 80);
+            found++;
+            off += misplaced(points, &truth) > 0.2;
         }
         fm_image_fini(&image);
     }
-    if (l && (found * 100 < 3 * n * 98 || off * 100 > 3 * n * 8))
-        check_failed(__FILE__, __LINE__, "of %d faces %d found, landmarks off in %d", (int)(3 * n), (int)found, (int)off);
-    fm_landmarks_close(l);
-    free(packed);
-    fm_detector_destroy(d);
+    if (ready && (found * 100 < 3 * n * 98 || off * 100 > 3 * n * 5))
+        check_failed(__FILE__, __LINE__, "of %d faces %d are found, with landmarks off in %d", 3 * n, found, off);
+    pipeline_fini(&p);
+}
+
+static bool encode(const pipeline *p, int64_t subject, double effect, float code[FM_ENCODER_WIDTH])
+{
+    static uint8_t rgb[FM_ENCODER_CHIP * FM_ENCODER_CHIP * 3];
+    const uint8_t *chip = rgb;
+    fm_similarity transform;
+    fm_image image;
+    fm_face_box box;
+    fm_point points[68];
+    bool found;
+
+    draw(SEED, subject, 0, effect, &image, NULL);
+    found = find_face(p, &image, &box, points) > 0;
+    if (found) {
+        CHECK(fm_chip_transform(points, 68, FM_ENCODER_CHIP, 0.25, &transform, NULL) == 0);
+        CHECK(fm_chip_extract(&image, &transform, FM_ENCODER_CHIP, rgb, NULL) == 0);
+        CHECK(fm_encoder_run(p->encoder, &chip, 1, code, NULL) == 0);
+    }
+    fm_image_fini(&image);
+    return found;
+}
+
+enum { EACH = 60 };
+
+/* AUC of the FC head between EACH cases and EACH controls, five folds. */
+static fm_metric head_auc(const pipeline *p, double effect)
+{
+    static float x[2 * EACH][FM_ENCODER_POOLED];
+    float code[FM_ENCODER_WIDTH];
+    fm_evaluation e = {0};
+    fm_metric auc = {0};
+    fm_plan plan;
+
+    fm_plan_init(&plan);
+    plan.rows = calloc(2 * EACH, sizeof *plan.rows);
+    for (uint32_t i = 0; plan.rows && i < 2 * EACH; i++) {
+        bool control = i & 1;
+
+        if (!encode(p, i, control ? 0 : effect, code))
+            continue;
+        memcpy(x[plan.n], code + FM_ENCODER_EMBEDDING, sizeof x[0]);
+        plan.rows[plan.n++] = (fm_plan_row){.subject = i, .sample = i, .label = !control, .fold = -1};
+    }
+    if (CHECK(plan.n >= 2 * EACH * 97 / 100) && CHECK(fm_evaluate_local(&plan, x[0], &e, NULL) == 0))
+        auc = e.metrics[FM_METRIC_AUC];
+    fm_evaluation_fini(&e);
+    fm_plan_fini(&plan);
+    return auc;
+}
+
+static void a_head_finds_the_effect_and_nothing_else(void)
+{
+    pipeline p;
+
+    if (pipeline_init(&p)) {
+        fm_metric planted = head_auc(&p, 1), none = head_auc(&p, 0);
+
+        if (!(planted.low > 0.65) || !(none.low < 0.5 && none.high > 0.5))
+            check_failed(__FILE__, __LINE__, "AUC %.3f (%.3f to %.3f) with the effect, %.3f (%.3f to %.3f) without",
+                         planted.value, planted.low, planted.high, none.value, none.low, none.high);
+    }
+    pipeline_fini(&p);
 }
 
 CHECK_MAIN(CHECK_CASE(a_study_is_written_that_matches), CHECK_CASE(same_seed_same_files),
            CHECK_CASE(full_folders_and_odd_numbers_are_refused), CHECK_CASE(effect_changes_the_face_alone),
-           CHECK_CASE(faces_are_found_where_they_are))
+           CHECK_CASE(faces_are_found_where_they_are), CHECK_CASE(a_head_finds_the_effect_and_nothing_else))
