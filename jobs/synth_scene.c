@@ -159,8 +159,8 @@ static float below_hairline(const synth_person *p, float x, float y)
         line += (a - 0.62f) * (a - 0.62f) * (p->style == SYNTH_HAIR_SHORT ? 6.5f : 12.f);
     if (a > 0.9f && p->style >= SYNTH_HAIR_BOB)
         line += (a - 0.9f) * 20;
-    if (p->style == SYNTH_HAIR_SHORT && line > 0.3f)
-        line = 0.3f;
+    if (p->style == SYNTH_HAIR_SHORT && line > 0.12f)
+        line = 0.12f;
     return y - line;
 }
 
