@@ -5,7 +5,6 @@
  * used on pixels, which every machine rounds alike. */
 #include "jobs/synth_face.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 

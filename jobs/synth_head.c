@@ -2,7 +2,8 @@
  * lips under it and the eyes set in afterwards.
  *
  * The shading is what a gradient detector sees; outlines alone, however neat,
- * are not found. */
+ * are not found.  Where things lie follows the proportions of adult faces; how
+ * strong they are was settled by looking at the pictures. */
 #include <math.h>
 
 #include "jobs/synth_face.h"
