@@ -3,15 +3,14 @@
  * A batch's products are OpenBLAS's; everything else is a plain loop over
  * contiguous floats that a compiler turns into vector code.  Scoring has no
  * OpenBLAS in it: its kernels add in another order for another number of rows,
- * and a row's probabilities must not depend on its neighbours.  Always: one
- * thread, and one order of drawing random numbers: weights, then per epoch the
- * order of rows, then per batch the dropped units. */
+ * and a row's probabilities must not depend on its neighbours.  Always: one order
+ * of drawing random numbers: weights, then per epoch the order of rows, then per
+ * batch the dropped units. */
 #include "coordinator/learn/fc.h"
 
 #include <cblas.h>
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -221,13 +220,6 @@ static void fill_batch(fm_fc_batch *b, const float *x, const int32_t *labels, co
     }
 }
 
-/* A process's OpenBLAS runs on the thread that calls it: ranks share out the cores,
- * and a product cut over threads would add in another order. */
-static void one_thread(void)
-{
-    openblas_set_num_threads(1);
-}
-
 typedef struct {
     fm_fc_batch batch;
     fm_adam adam;
@@ -262,12 +254,10 @@ static int train_epochs(fm_fc *net, trainer *t, const fm_head_spec *spec, const 
 int fm_fc_train(fm_fc *net, const fm_head_spec *spec, const float *x, const int32_t *labels, size_t n, uint64_t seed,
                 uint64_t stream, fm_err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     trainer t = {.grad = malloc(net->n * sizeof *t.grad), .order = malloc(n * sizeof *t.order)};
     fm_rng rng = fm_rng_init(seed, stream);
     int rc = 0;
 
-    pthread_once(&once, one_thread);
     if (!t.grad || !t.order)
         rc = fm_fail_nomem(err, "training", net->n * sizeof *t.grad + n * sizeof *t.order);
     if (rc == 0)

@@ -25,7 +25,7 @@ int fm_fc_init(fm_fc *net, size_t d, size_t hidden, size_t classes, fm_err *err)
 void fm_fc_fini(fm_fc *net);
 
 /* Train on x f32 [n, d], standardised, labels i32 [n].  net is the caller's, from fm_fc_init.
- * Errors: -EDOM (it went out of range), -ENOMEM.  Threads: one OpenBLAS call at a time each. */
+ * Errors: -EDOM (it went out of range), -ENOMEM. */
 int fm_fc_train(fm_fc *net, const fm_head_spec *spec, const float *x, const int32_t *labels, size_t n, uint64_t seed,
                 uint64_t stream, fm_err *err);
 

@@ -7,8 +7,10 @@
  * a head holds is finite. */
 #include "coordinator/learn/head.h"
 
+#include <cblas.h>
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,15 +163,25 @@ static int standardise(fm_head *h, float *x, size_t n, fm_err *err)
     return 0;
 }
 
+/* A process's OpenBLAS, which liblinear's products end up in, too, runs on the thread
+ * that calls it: ranks share out the cores, and a product cut over threads would
+ * add in another order. */
+static void one_thread(void)
+{
+    openblas_set_num_threads(1);
+}
+
 int fm_head_train(const fm_head_spec *spec, const fm_codes *codes, const int32_t *labels, int classes,
                   uint64_t seed, uint64_t stream, fm_head **out, fm_err *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     fm_head *h = NULL;
     float *x = NULL;
     int rc = fm_head_spec_check(spec, err);
 
     if (rc != 0)
         return rc;
+    pthread_once(&once, one_thread);
     if (classes < 2 || classes > CLASSES_MAX || codes->d < 1 || codes->d > WIDTH_MAX || codes->n > UINT32_MAX)
         return fm_fail(err, -EINVAL, "head: %zu rows of %zu columns in %d classes, expected at most %u rows, 1 to %u "
                        "columns, 2 to %d classes", codes->n, codes->d, classes, UINT32_MAX, WIDTH_MAX, CLASSES_MAX);

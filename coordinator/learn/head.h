@@ -12,9 +12,12 @@
  *           1 / inputs in FC2, biases at 0; the last, shorter batch counts as a
  *           batch; dropout scales what is kept by 1 / (1 - dropout).
  * LOGISTIC  L2-regularised logistic regression on standardised codes, by
- *           liblinear (Fan et al. 2008) with its cost C; the bias is regularised
- *           too, as liblinear does.  More than two classes: one against the
- *           rest, probabilities divided by their sum.
+ *           liblinear (Fan et al. 2008; trust region Newton, tolerance 1e-4) with
+ *           its cost C; the bias is regularised too, as liblinear does.  More
+ *           than two classes: one against the rest, probabilities divided by
+ *           their sum.
+ *
+ * A column that is constant in training counts as 0 from then on.
  *
  * A head is a pure function of (spec, rows in order, labels, seed, stream):
  * the same bytes at any number of ranks, given one build of OpenBLAS on one
@@ -73,7 +76,8 @@ typedef struct fm_head fm_head;
  * *out     the caller's, fm_head_destroy; set only on success.
  * Errors: -EINVAL (spec, a label out of range, a class without rows), -EDOM (NaN or
  * infinity in the codes, or training went out of range: smaller learning rate), -ENOTSUP, -ENOMEM.
- * Ranks: local.  Threads: any number of calls at once, each on one thread. */
+ * Ranks: local.  Threads: any number of calls at once, each on one thread; the first
+ * call sets the process's OpenBLAS to one thread. */
 int fm_head_train(const fm_head_spec *spec, const fm_codes *codes, const int32_t *labels, int classes,
                   uint64_t seed, uint64_t stream, fm_head **out, fm_err *err);
 void fm_head_destroy(fm_head *head);

@@ -71,7 +71,8 @@ int fm_metrics_point(const fm_predictions *p, const uint32_t *rows, size_t n_row
 /* Called class of a row's probabilities. */
 int fm_called_class(const double *prob, int classes);
 
-/* confusion  u64 [classes, classes], caller's: row is the true class, column the called one; all repeats added up. */
+/* confusion  u64 [classes, classes], caller's: row is the true class, column the called one; all repeats added up.
+ * Labels must be in range, as fm_metrics_point checks. */
 void fm_confusion(const fm_predictions *p, uint64_t *confusion);
 
 /* ROC of class 1 (two classes) in the first repeat: points from (0,0) to (1,1), one a distinct score.
