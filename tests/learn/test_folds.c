@@ -149,6 +149,24 @@ static void single_rows_are_split_exactly(void)
     fm_folds_fini(&f);
 }
 
+/* 100 single rows make up for a group of 50, because it is dealt out first. */
+static void small_groups_even_out_large_ones(void)
+{
+    static study s;
+    fm_folds_spec spec = {FM_FOLDS_KFOLD, 2, 3, 0};
+    fm_folds f;
+
+    s.n = 300;
+    s.classes = 2;
+    for (size_t i = 0; i < s.n; i++) {
+        s.label[i] = (int32_t)(i / 150);
+        s.group[i] = (uint32_t)(i % 150 < 50 ? 1000 + i / 150 : i);
+    }
+    REQUIRE(fm_folds_make(&spec, s.n, s.label, s.group, NULL, 2, 5, &f, NULL) == 0);
+    CHECK_NEAR(unevenness(&s, &f, 0.5), 0.0, 0);
+    fm_folds_fini(&f);
+}
+
 static void same_seed_same_folds_other_repeat_other_folds(void)
 {
     static study s;
@@ -247,5 +265,6 @@ static void what_cannot_be_made_says_why(void)
 }
 
 CHECK_MAIN(CHECK_CASE(kfold_properties), CHECK_CASE(holdout_properties), CHECK_CASE(single_rows_are_split_exactly),
+           CHECK_CASE(small_groups_even_out_large_ones),
            CHECK_CASE(same_seed_same_folds_other_repeat_other_folds), CHECK_CASE(rows_of_a_fold),
            CHECK_CASE(given_folds), CHECK_CASE(what_cannot_be_made_says_why))

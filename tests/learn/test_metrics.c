@@ -109,6 +109,18 @@ static void ties_call_the_lowest_class(void)
     CHECK_INT(fm_called_class((double[]){0.2, 0.4, 0.4}, 3), 1);
 }
 
+/* 10/15 closes its bin; 0.7 lies in the next, so that their errors cannot cancel out. */
+static void a_calibration_bin_holds_its_upper_edge(void)
+{
+    const int32_t label[2] = {1, 0};
+    const double edge = 10 / 15.0, prob[4] = {1 - edge, edge, 1 - 0.7, 0.7};
+    fm_predictions p = {2, 2, 1, label, NULL, NULL, prob};
+    fm_metric_values v;
+
+    REQUIRE(fm_metrics_point(&p, NULL, 0, -1, -1, &v, NULL) == 0);
+    CHECK_NEAR(v.v[FM_METRIC_ECE], (1 - edge + 0.7) / 2, 1e-15);
+}
+
 /* Two repeats, of which the second leaves row 0 out and turns all others round. */
 static void repeats_are_averaged(void)
 {
@@ -195,4 +207,5 @@ static void roc_encloses_the_auc(void)
 }
 
 CHECK_MAIN(CHECK_CASE(equal_to_scikit_learn), CHECK_CASE(names_and_reasons), CHECK_CASE(ties_call_the_lowest_class),
-           CHECK_CASE(repeats_are_averaged), CHECK_CASE(bad_predictions_are_refused), CHECK_CASE(roc_encloses_the_auc))
+           CHECK_CASE(a_calibration_bin_holds_its_upper_edge), CHECK_CASE(repeats_are_averaged),
+           CHECK_CASE(bad_predictions_are_refused), CHECK_CASE(roc_encloses_the_auc))
