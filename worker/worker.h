@@ -15,6 +15,7 @@ typedef struct {
     const fm_join *join;            /* borrowed, as the models */
     const fm_models *models;
     uint32_t crew, rank;
+    uint64_t segment_bytes;         /* payload from which a segment is full; 0: 1 GiB */
     const volatile sig_atomic_t *stop;  /* set by a signal handler: give the lease back, seal, leave; may be NULL */
 } fm_worker_spec;
 

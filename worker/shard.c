@@ -1,0 +1,263 @@
+/* Photographs one by one, their chips in batches.
+ *
+ * A photograph's record is put at once; its chips wait until there is a batch for
+ * the encoder, which is several times faster on sixteen than on one.  A batch ends
+ * with the lease, so that an acknowledgement speaks of whole photographs.  What is
+ * found (in the own segment, in sealed ones, in the batch that waits) is not made
+ * again: that is how copies and moved files cost one reading and no decoding.
+ * Always: a photograph that cannot be used is an outcome, never an error. */
+#include "worker/shard.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "storage/photo.h"
+
+typedef struct {
+    fm_ack_item *ack;
+    fm_digest key;      /* of the code record */
+    fm_photo photo;     /* owned */
+} waiting_photo;
+
+typedef struct {
+    const fm_shard_tools *tools;
+    waiting_photo waiting[FM_ENCODER_BATCH];    /* each has a chip at least */
+    size_t n_waiting, n_chips;
+} shard_work;
+
+static uint32_t cut_micros(uint64_t micros)
+{
+    return micros < UINT32_MAX ? (uint32_t)micros : UINT32_MAX;
+}
+
+static void forget_waiting(shard_work *s)
+{
+    for (size_t i = 0; i < s->n_waiting; i++)
+        fm_photo_fini(&s->waiting[i].photo);
+    s->n_waiting = s->n_chips = 0;
+}
+
+/* Chips of what waits to codes f32 [n_chips, FM_ENCODER_WIDTH], batch by batch. */
+static int run_encoder(const shard_work *s, const uint8_t **chips, float *codes, fm_err *err)
+{
+    size_t n = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < s->n_waiting; i++)
+        for (uint32_t k = 0; k < s->waiting[i].photo.n_faces; k++)
+            chips[n++] = s->waiting[i].photo.faces[k].chip;
+    for (size_t at = 0; rc == 0 && at < n; at += FM_ENCODER_BATCH) {
+        size_t count = n - at < FM_ENCODER_BATCH ? n - at : FM_ENCODER_BATCH;
+
+        rc = fm_encoder_run(s->tools->encoder, chips + at, count, codes + at * FM_ENCODER_WIDTH, err);
+        if (rc == 0 && at + count < n)
+            rc = s->tools->between(s->tools->ctx, err);
+    }
+    return rc;
+}
+
+static int put_codes(const shard_work *s, const float *codes, uint64_t micros, fm_err *err)
+{
+    fm_buf payload = FM_BUF_INIT;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < s->n_waiting; i++) {
+        const waiting_photo *w = &s->waiting[i];
+        uint32_t n = w->photo.n_faces;
+
+        payload.size = 0;
+        fm_code_encode(n, FM_ENCODER_WIDTH, codes, &payload);
+        if (payload.failed)
+            rc = fm_fail_nomem(err, "code record", payload.size);
+        else
+            rc = fm_records_put(s->tools->records, FM_RECORD_CODE, &w->key, payload.data, payload.size, err);
+        codes += (size_t)n * FM_ENCODER_WIDTH;
+        w->ack->code_made = true;
+        w->ack->micros = cut_micros(w->ack->micros + micros * n / s->n_chips);
+    }
+    fm_buf_fini(&payload);
+    return rc;
+}
+
+static int encode_waiting(shard_work *s, fm_err *err)
+{
+    size_t bytes = s->n_chips * FM_ENCODER_WIDTH * sizeof(float);
+    const uint8_t **chips = calloc(s->n_chips + 1, sizeof *chips);
+    float *codes = malloc(bytes + 1);
+    uint64_t start = fm_clock_us();
+    int rc = 0;
+
+    if (!chips || !codes)
+        rc = fm_fail_nomem(err, "batch", bytes);
+    else if (fm_fault("worker.encode"))
+        rc = fm_fail(err, -EIO, "encoding refused by a fault");
+    if (rc == 0)
+        rc = run_encoder(s, chips, codes, err);
+    if (rc == 0)
+        rc = put_codes(s, codes, fm_clock_us() - start, err);
+    forget_waiting(s);
+    free(chips);
+    free(codes);
+    return rc;
+}
+
+/* The file's bytes and facts; an unreadable one sets ack->reason.  Facts are taken
+ * before the bytes: a file that changes meanwhile looks changed to the next run. */
+static int read_photograph(const shard_work *s, const char *path, fm_ack_item *ack, fm_buf *bytes, fm_err *err)
+{
+    struct stat st;
+    int rc;
+
+    if (stat(path, &st) == 0)
+        ack->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    rc = fm_file_read(path, s->tools->max_bytes, bytes, NULL);
+    ack->size_bytes = bytes->size;
+    if (rc == 0)
+        fm_digest_of(bytes->data, bytes->size, &ack->image);
+    else if (rc == -ENOMEM)
+        return fm_fail_nomem(err, "a photograph's bytes", bytes->size);
+    else
+        ack->reason = rc == -EFBIG ? FM_TOO_LARGE : FM_UNREADABLE;
+    return 0;
+}
+
+/* The photo record of ack->image, if there is one. */
+static int find_photo(const shard_work *s, fm_ack_item *ack, fm_photo *photo, bool *found, fm_err *err)
+{
+    const void *payload;
+    fm_digest key;
+    size_t n;
+    int rc;
+
+    fm_key_photo(&ack->image, &s->tools->recipe, &key);
+    rc = fm_records_find(s->tools->records, FM_RECORD_PHOTO, &key, &payload, &n, &ack->photo_made, err);
+    if (rc == 0)
+        rc = fm_photo_decode(payload, n, photo, err);
+    *found = rc == 0;
+    return rc == -ENOENT || rc == -EBADMSG ? 0 : rc;    /* one of another version is made again */
+}
+
+static int make_photo(const shard_work *s, const fm_buf *bytes, fm_ack_item *ack, fm_photo *photo, fm_err *err)
+{
+    fm_buf payload = FM_BUF_INIT;
+    fm_digest key;
+    int rc = fm_preprocess(s->tools->preprocessor, bytes->data, bytes->size, photo, err);
+
+    if (rc != 0)
+        return rc;
+    fm_photo_encode(photo, &payload);
+    fm_key_photo(&ack->image, &s->tools->recipe, &key);
+    if (payload.failed)
+        rc = fm_fail_nomem(err, "photo record", payload.size);
+    else
+        rc = fm_records_put(s->tools->records, FM_RECORD_PHOTO, &key, payload.data, payload.size, err);
+    fm_buf_fini(&payload);
+    if (rc != 0)
+        fm_photo_fini(photo);
+    ack->photo_made = true;
+    return rc;
+}
+
+/* Find the photograph's record or make it.  *there is false when the file cannot be read. */
+static int get_photo(const shard_work *s, const fm_lease_item *item, fm_ack_item *ack, fm_photo *photo, bool *there,
+                     fm_err *err)
+{
+    fm_buf bytes = FM_BUF_INIT;
+    int rc = 0;
+
+    *there = false;
+    if (item->have_photo) {
+        ack->image = item->image;
+        rc = find_photo(s, ack, photo, there, err);
+    }
+    if (rc != 0 || *there)
+        return rc;
+    memset(&ack->image, 0, sizeof ack->image);
+    rc = read_photograph(s, item->path, ack, &bytes, err);
+    if (rc == 0 && !fm_digest_is_zero(&ack->image)) {
+        rc = find_photo(s, ack, photo, there, err);
+        if (rc == 0 && !*there)
+            rc = make_photo(s, &bytes, ack, photo, err);
+        *there = rc == 0;
+    }
+    fm_buf_fini(&bytes);
+    return rc;
+}
+
+/* Does the photo need to be encoded?  Not when its code is there, or will be with the batch that waits. */
+static int needs_code(const shard_work *s, const fm_digest *key, fm_ack_item *ack, bool *needs, fm_err *err)
+{
+    const void *payload;
+    size_t n;
+    int rc = fm_records_find(s->tools->records, FM_RECORD_CODE, key, &payload, &n, &ack->code_made, err);
+
+    *needs = rc == -ENOENT;
+    for (size_t i = 0; *needs && i < s->n_waiting; i++)
+        *needs = !fm_digest_equal(&s->waiting[i].key, key);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* Let a photo wait for the encoder, if it must; takes the photo over. */
+static int queue_photo(shard_work *s, fm_ack_item *ack, fm_photo *photo, fm_err *err)
+{
+    fm_digest photo_key, key;
+    bool needs = false;
+    int rc = 0;
+
+    if (s->tools->encoder && photo->reason == FM_USED && (photo->n_faces == 0 || photo->chip_size != FM_ENCODER_CHIP)) {
+        rc = fm_fail(err, -EBADMSG, "a photo record has %u chips of %u pixels, the encoder takes %d", photo->n_faces,
+                     photo->chip_size, FM_ENCODER_CHIP);
+    } else if (s->tools->encoder && photo->reason == FM_USED) {
+        fm_key_photo(&ack->image, &s->tools->recipe, &photo_key);
+        fm_key_code(&photo_key, &s->tools->encoder_model, &key);
+        rc = needs_code(s, &key, ack, &needs, err);
+    }
+    if (rc != 0 || !needs) {
+        fm_photo_fini(photo);
+        return rc;
+    }
+    s->waiting[s->n_waiting++] = (waiting_photo){ack, key, *photo};
+    s->n_chips += photo->n_faces;
+    return s->n_chips >= FM_ENCODER_BATCH ? encode_waiting(s, err) : 0;
+}
+
+static int do_item(shard_work *s, const fm_lease_item *item, fm_ack_item *ack, fm_err *err)
+{
+    uint64_t start = fm_clock_us();
+    fm_photo photo;
+    bool there;
+    int rc;
+
+    if (fm_fault("worker.photo"))
+        return fm_fail(err, -EIO, "photograph refused by a fault");
+    ack->item = item->item;
+    rc = get_photo(s, item, ack, &photo, &there, err);
+    ack->micros = cut_micros(fm_clock_us() - start);
+    if (rc != 0 || !there)
+        return rc;
+    ack->reason = (uint8_t)photo.reason;
+    return queue_photo(s, ack, &photo, err);
+}
+
+int fm_shard_do(const fm_shard_tools *tools, const fm_message *lease, fm_ack_item *acks, fm_err *err)
+{
+    shard_work s = {.tools = tools};
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < lease->n_segments; i++)
+        fm_records_add_sealed(tools->records, lease->segments[i]);
+    for (uint32_t i = 0; rc == 0 && i < lease->n_items; i++) {
+        rc = tools->between(tools->ctx, err);
+        if (rc == 0)
+            rc = do_item(&s, &lease->items[i], &acks[i], err);
+    }
+    if (rc == 0 && s.n_waiting)
+        rc = encode_waiting(&s, err);
+    forget_waiting(&s);
+    return rc;
+}
