@@ -1,11 +1,6 @@
 /* Sealed segments are searched one after the other: a lookup takes microseconds
  * and is made once a photograph.  At most SEALED_MAX are open, the oldest giving
- * way, because each takes a file descriptor and a mapping.
- *
- * Keys put and not yet acknowledged are remembered in a list: behind mark those of
- * the present lease, before it those of lost leases.  A record of a lost lease is
- * still good, but the coordinator has never heard of it, so whoever finds it again
- * must say so. */
+ * way, because each takes a file descriptor and a mapping. */
 #include "worker/records.h"
 
 #include <errno.h>
@@ -31,8 +26,6 @@ struct fm_records {
     fm_segment_writer *writer;          /* NULL: nothing put under this name yet */
     sealed_segment *sealed;             /* [SEALED_MAX] */
     size_t n_sealed, oldest;
-    fm_digest *unacked;                 /* [n_unacked] */
-    size_t n_unacked, room_unacked, mark;
 };
 
 int fm_records_create(const char *store_dir, const char *scratch_dir, fm_records **out, fm_err *err)
@@ -60,7 +53,6 @@ void fm_records_destroy(fm_records *r)
     for (size_t i = 0; i < r->n_sealed; i++)
         fm_segment_release(r->sealed[i].segment);
     free(r->sealed);
-    free(r->unacked);
     free(r);
 }
 
@@ -100,31 +92,14 @@ void fm_records_add_sealed(fm_records *r, const char *name)
     r->sealed[at].segment = segment;
 }
 
-/* Was it made under a lost lease?  It then goes over to the present one. */
-static bool take_unknown(fm_records *r, const fm_digest *key)
-{
-    for (size_t i = 0; i < r->mark; i++) {
-        fm_digest moved = r->unacked[i];
-
-        if (!fm_digest_equal(&moved, key))
-            continue;
-        r->unacked[i] = r->unacked[--r->mark];
-        r->unacked[r->mark] = moved;
-        return true;
-    }
-    return false;
-}
-
 int fm_records_find(fm_records *r, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
-                    bool *unknown, fm_err *err)
+                    bool *elsewhere, fm_err *err)
 {
     fm_err why = FM_ERR_INIT;
     int rc = r->writer ? fm_segment_find(r->writer, kind, key, payload, n, &why) : -ENOENT;
 
-    *unknown = false;
-    if (rc == 0)
-        *unknown = take_unknown(r, key);
-    else if (rc != -ENOENT)
+    *elsewhere = rc == -ENOENT;
+    if (rc != 0 && rc != -ENOENT)
         return fm_fail(err, rc, "%s", why.text);
     for (size_t i = 0; rc != 0 && i < r->n_sealed; i++) {
         rc = fm_segment_get(r->sealed[i].segment, kind, key, payload, n, NULL, &why);
@@ -134,28 +109,11 @@ int fm_records_find(fm_records *r, fm_record_kind kind, const fm_digest *key, co
     return rc == 0 ? 0 : -ENOENT;
 }
 
-static int remember(fm_records *r, const fm_digest *key, fm_err *err)
-{
-    if (r->n_unacked == r->room_unacked) {
-        size_t room = 2 * r->room_unacked + 256;
-        fm_digest *grown = realloc(r->unacked, room * sizeof *grown);
-
-        if (!grown)
-            return fm_fail_nomem(err, "keys", room * sizeof *grown);
-        r->unacked = grown;
-        r->room_unacked = room;
-    }
-    r->unacked[r->n_unacked++] = *key;
-    return 0;
-}
-
 int fm_records_put(fm_records *r, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
                    fm_err *err)
 {
     int rc = r->writer ? 0 : fm_segment_create(r->scratch_dir, r->name, 0, &r->writer, err);
 
-    if (rc == 0)
-        rc = remember(r, key, err);
     return rc == 0 ? fm_segment_put(r->writer, kind, key, payload, n, err) : rc;
 }
 
@@ -164,16 +122,6 @@ int fm_records_commit(fm_records *r, fm_err *err)
     if (fm_fault("worker.commit"))
         return fm_fail(err, -EIO, "commit refused by a fault");
     return r->writer ? fm_segment_commit(r->writer, err) : 0;
-}
-
-void fm_records_acked(fm_records *r)
-{
-    r->n_unacked = r->mark;
-}
-
-void fm_records_dropped(fm_records *r)
-{
-    r->mark = r->n_unacked;
 }
 
 uint64_t fm_records_bytes(const fm_records *r)

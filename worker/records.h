@@ -26,19 +26,15 @@ const char *fm_records_segment(const fm_records *r);    /* that name */
 void fm_records_add_sealed(fm_records *r, const char *name);
 
 /* Find a record, in the own segment first.
- * payload  borrowed until the next call.
- * unknown  set true when this worker made it under a lease it lost, so that the coordinator was never told of it.
+ * payload    borrowed until the next call.
+ * elsewhere  set true when a sealed segment holds it and the own one does not.
  * Errors: -ENOENT (err is left alone), what the own segment gives.  Damaged ones in sealed segments count as not there. */
 int fm_records_find(fm_records *r, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
-                    bool *unknown, fm_err *err);
-/* Put a record into the own segment, which is opened when it is the first. */
+                    bool *elsewhere, fm_err *err);
+/* Put a record into the own segment, which is opened when it is the first.  payload may be what find gave. */
 int fm_records_put(fm_records *r, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
                    fm_err *err);
 int fm_records_commit(fm_records *r, fm_err *err);      /* 0 too when there is no open segment */
-
-/* What was put since the last of these two is known to the coordinator, or will not be. */
-void fm_records_acked(fm_records *r);
-void fm_records_dropped(fm_records *r);
 
 uint64_t fm_records_bytes(const fm_records *r);         /* payload in the open segment; 0: none is open */
 /* Seal the open segment; sealed is false when there is none. */

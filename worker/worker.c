@@ -67,19 +67,21 @@ static bool answers(const worker *w, const fm_message *question, const fm_messag
                m->type == FM_MSG_FINISH;
     case FM_MSG_ACK:
         return (m->type == FM_MSG_ACKED || m->type == FM_MSG_STALE) && m->lease == question->lease;
-    case FM_MSG_SEALED:     /* names the next segment; a late one named the one that was sealed now */
-        return m->type == FM_MSG_ACKED && m->lease == 0 && m->text && strcmp(m->text, question->text) != 0;
+    case FM_MSG_SEALED:     /* names the next segment, if there is to be one; a late answer named the one sealed now */
+        return m->type == FM_MSG_ACKED && m->lease == 0 && !(m->text && strcmp(m->text, question->text) == 0);
     default:
         return false;
     }
 }
 
-static int refused(fm_message *m, fm_err *err)
+/* Does it end this worker?  0, or the error that it is. */
+static int check_end(const fm_message *m, fm_err *err)
 {
-    int rc = fm_fail(err, -EPERM, "the coordinator refuses this worker: %s", m->text ? m->text : "it does not say why");
-
-    fm_message_fini(m);
-    return rc;
+    if (m->type == FM_MSG_REFUSED)
+        return fm_fail(err, -EPERM, "the coordinator refuses this worker: %s", m->text ? m->text : "it does not say why");
+    if (m->type == FM_MSG_STALE && m->lease == 0)
+        return fm_fail(err, -ECONNRESET, "another coordinator has taken over the store");
+    return 0;
 }
 
 /* Wait for the answer until ask_again_ms (a time).  1 and out, 0 when the question should be repeated, or negative. */
@@ -98,13 +100,14 @@ static int await_answer(worker *w, const fm_message *question, uint64_t ask_agai
                 return rc;
             continue;
         }
-        if (m.type == FM_MSG_REFUSED)
-            return refused(&m, err);
-        if (answers(w, question, &m)) {
+        rc = check_end(&m, err);
+        if (rc == 0 && answers(w, question, &m)) {
             *out = m;
             return 1;
         }
         fm_message_fini(&m);
+        if (rc != 0)
+            return rc;
     }
 }
 
@@ -128,10 +131,11 @@ static int read_answers(worker *w, fm_err *err)
     fm_message m;
 
     while ((rc = fm_client_receive(w->client, 0, &m, err)) == 1) {
-        if (m.type == FM_MSG_REFUSED)
-            return refused(&m, err);
+        rc = check_end(&m, err);
         stale |= m.type == FM_MSG_STALE && m.lease == w->lease;
         fm_message_fini(&m);
+        if (rc != 0)
+            return rc;
     }
     return rc < 0 ? rc : stale;
 }
@@ -250,7 +254,8 @@ static int seal(worker *w, fm_err *err)
     fm_message_fini(&m);
     if (rc != 0)
         return rc;
-    rc = fm_records_name(w->records, answer.text, err);
+    if (answer.text)        /* none when there is no more work */
+        rc = fm_records_name(w->records, answer.text, err);
     fm_message_fini(&answer);
     return rc;
 }
@@ -295,12 +300,8 @@ static int do_lease(worker *w, const fm_message *lease, fm_err *err)
     fm_message_fini(&ack);
     if (rc < 0)
         return rc;
-    if (kept) {
+    if (kept)
         w->done_lease = w->lease;
-        fm_records_acked(w->records);
-    } else {
-        fm_records_dropped(w->records);
-    }
     w->lease = 0;
     return fm_records_bytes(w->records) >= full ? seal(w, err) : 0;
 }
