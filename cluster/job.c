@@ -1,0 +1,36 @@
+/* Errors return instead of ending the job, because whoever gets one knows what it
+ * was doing and can say so.  The price is that a rank that fails alone must tell
+ * the others: fm_agree(), or fm_job_abort(). */
+#include "cluster/job.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+int fm_job_begin(const char *what, int *rank, fm_err *err)
+{
+    char who[64];
+    int provided;
+
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
+        return fm_fail(err, -EIO, "MPI does not start: see what it printed, and facemill doctor");
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, rank);
+    snprintf(who, sizeof who, "%s rank %d", what, *rank);
+    fm_log_set_who(who);
+    return 0;
+}
+
+void fm_job_end(void)
+{
+    MPI_Finalize();
+}
+
+void fm_job_abort(int status)
+{
+    fflush(NULL);
+    MPI_Abort(MPI_COMM_WORLD, status);
+    _Exit(status);
+}
