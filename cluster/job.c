@@ -1,11 +1,17 @@
 /* Errors return instead of ending the job, because whoever gets one knows what it
  * was doing and can say so.  The price is that a rank that fails alone must tell
- * the others: fm_agree(), or fm_job_abort(). */
+ * the others: fm_agree(), or fm_job_abort().
+ *
+ * A rank dies with the mpirun (or its daemon) that started it, even when that was
+ * killed and the rank is stopped: the kernel sees to it.  Under srun SLURM does. */
+#define _GNU_SOURCE
 #include "cluster/job.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 
 #include "base/log.h"
 
@@ -14,6 +20,8 @@ int fm_job_begin(const char *what, int *rank, fm_err *err)
     char who[64];
     int provided;
 
+    if (getenv("OMPI_COMM_WORLD_RANK"))
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
         return fm_fail(err, -EIO, "MPI does not start: see what it printed, and facemill doctor");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);

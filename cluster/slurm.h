@@ -1,0 +1,34 @@
+/* The SLURM allocation that this process runs in, if there is one. */
+#ifndef FM_CLUSTER_SLURM_H
+#define FM_CLUSTER_SLURM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define FM_NODE_NAME_MAX 256
+
+typedef struct {
+    char name[FM_NODE_NAME_MAX];
+    uint32_t cpus;          /* granted there, at least 1 */
+} fm_slurm_node;
+
+typedef struct {
+    fm_slurm_node *nodes;   /* [n], this host's first; owned */
+    uint32_t n;
+    bool pmix;              /* srun starts MPI ranks itself */
+    bool here;              /* nodes[0] is this host */
+} fm_slurm;
+
+/* Errors: -ENOENT (in no allocation: SLURM_JOB_ID or SLURM_JOB_NODELIST is not set), -EIO (SLURM's
+ * commands fail), -EBADMSG (they say something else than they should), -ENOMEM. */
+int fm_slurm_find(fm_slurm *out, fm_err *err);
+void fm_slurm_fini(fm_slurm *s);
+
+/* SLURM_JOB_CPUS_PER_NODE, "4(x2),2", to the count of node i; 0 when it says nothing of it.  Pure. */
+uint32_t fm_slurm_cpus_of(const char *text, uint32_t i);
+/* Does what `srun --mpi=list` printed name PMIx?  Pure. */
+bool fm_slurm_names_pmix(const char *text);
+
+#endif
