@@ -60,6 +60,10 @@ $B/cluster/%.o: cluster/%.c
 	@echo "  MPICC $<"
 	$Qmkdir -p $(@D) && $(MPICC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+$B/tests/cluster/%.o: tests/cluster/%.c
+	@echo "  MPICC $<"
+	$Qmkdir -p $(@D) && $(MPICC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
 $B/%_avx2.o: %_avx2.c
 	@echo "  CC    $<"
 	$Qmkdir -p $(@D) && $(CC) $(CFLAGS) $(AVX2) -MMD -MP -c -o $@ $<
