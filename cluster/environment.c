@@ -30,7 +30,6 @@ static const struct { const char *name, *value; } always[] = {
     {"OMP_NUM_THREADS", "1"},
     {"OMPI_MCA_mpi_yield_when_idle", "1"},
     {"OMPI_MCA_hwloc_base_binding_policy", "none"},
-    {"OMPI_MCA_odls_base_sigkill_timeout", "20"},       /* time to seal a segment after SIGTERM; default 1 s */
 };
 
 static bool begins_with_one(const char *name, const char *const *stems, size_t n)

@@ -1,11 +1,12 @@
 /* Crews and stages as child processes: mpirun, or srun, one for each.
  *
- * How they end with us.  A child has a process group of its own and is sent SIGTERM
- * by the kernel when we die, even by SIGKILL (PR_SET_PDEATHSIG).  mpirun then
- * forwards SIGTERM to its ranks and SIGKILLs them 20 s later; ranks of an mpirun
- * that was itself killed die with it (cluster/job.c).  srun forwards SIGTERM to its
- * tasks, and a step whose srun is gone is ended by SLURM.  Whatever gets past all
- * this leaves by itself after FM_SILENCE_MS.
+ * How they end.  Asked to stop, a child is sent SIGUSR1 first, which mpirun and srun
+ * hand to their ranks: workers seal and leave.  Only then SIGTERM, after which mpirun
+ * gives its ranks one second.  When we die, even by SIGKILL, the kernel sends our
+ * children SIGTERM (PR_SET_PDEATHSIG); ranks of an mpirun that was itself killed die
+ * with it (cluster/job.c).  srun hands SIGTERM to its tasks, and SLURM ends a step
+ * whose srun is gone.  Whatever gets past all this leaves by itself after
+ * FM_SILENCE_MS.
  *
  * Rejected: a shell in between (quoting, one more process to signal); starting
  * ranks without mpirun (that is mpirun's job). */
@@ -27,7 +28,8 @@
 #include "cluster/process.h"
 #include "cluster/slurm.h"
 
-#define STOP_GRACE_MS 25000     /* over mpirun's own 20 s */
+#define STOP_SOFT_MS 20000      /* to seal a segment of a gigabyte */
+#define STOP_HARD_MS 5000
 #define NAP_MS 20
 #define TAIL_BYTES 16384
 
@@ -142,7 +144,7 @@ static void stop_crew(void *ctx, uint32_t i)
 
     if (i >= l->crews || c->pid == 0)
         return;
-    fm_process_stop(c->pid, STOP_GRACE_MS, &c->status);
+    fm_process_stop(c->pid, STOP_SOFT_MS, STOP_HARD_MS, &c->status);
     c->pid = 0;
 }
 
@@ -150,6 +152,9 @@ void fm_launcher_destroy(fm_launcher *l)
 {
     if (!l)
         return;
+    for (uint32_t i = 0; l->crew && i < l->crews; i++)
+        if (l->crew[i].pid)
+            kill(l->crew[i].pid, SIGUSR1);      /* all at once, then wait for each */
     for (uint32_t i = 0; l->crew && i < l->crews; i++)
         stop_crew(l, i);
     fm_slurm_fini(&l->slurm);
@@ -359,7 +364,7 @@ int fm_launcher_stage(fm_launcher *l, const char *const *args, size_t n, const v
         return rc;
     while (!fm_process_ended(pid, &status)) {
         if (stop && *stop) {
-            fm_process_stop(pid, STOP_GRACE_MS, &status);
+            fm_process_stop(pid, STOP_SOFT_MS, STOP_HARD_MS, &status);
             return fm_fail(err, -EINTR, "stage %s was stopped", args[0]);
         }
         nanosleep(&(struct timespec){.tv_nsec = NAP_MS * 1000000}, NULL);

@@ -101,6 +101,7 @@ static _Noreturn void be_child(const fm_words *argv, const fm_words *env, int ou
 
     sigemptyset(&none);
     sigaction(SIGTERM, &usual, NULL);
+    sigaction(SIGUSR1, &usual, NULL);
     sigaction(SIGINT, &usual, NULL);
     sigaction(SIGPIPE, &usual, NULL);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -175,17 +176,27 @@ bool fm_process_ended(pid_t pid, int *status)
     return true;
 }
 
-void fm_process_stop(pid_t pid, int grace_ms, int *status)
+static bool ends_within(pid_t pid, int ms, int *status)
 {
-    uint64_t end = fm_clock_ms() + (uint64_t)grace_ms;
-    int raw;
-
-    kill(-pid, SIGTERM);
-    while (fm_clock_ms() < end) {
+    for (uint64_t end = fm_clock_ms() + (uint64_t)ms; fm_clock_ms() < end;) {
         if (fm_process_ended(pid, status))
-            return;
+            return true;
         nanosleep(&(struct timespec){.tv_nsec = NAP_MS * 1000000}, NULL);
     }
+    return false;
+}
+
+void fm_process_stop(pid_t pid, int soft_ms, int hard_ms, int *status)
+{
+    int raw;
+
+    if (soft_ms > 0)
+        kill(pid, SIGUSR1);
+    if (ends_within(pid, soft_ms, status))
+        return;
+    kill(-pid, SIGTERM);
+    if (ends_within(pid, hard_ms, status))
+        return;
     kill(-pid, SIGKILL);
     while (waitpid(pid, &raw, 0) < 0 && errno == EINTR)
         ;
@@ -233,7 +244,7 @@ int fm_process_capture(const fm_words *argv, const fm_words *env, int timeout_ms
     rc = drain(ends[0], fm_clock_ms() + (uint64_t)timeout_ms, out);
     close(ends[0]);
     if (rc != 0) {
-        fm_process_stop(pid, 0, &status);
+        fm_process_stop(pid, 0, 0, &status);
         return fm_fail(err, rc, "%s: no end after %d ms", argv->v[0], timeout_ms);
     }
     while (!fm_process_ended(pid, &status))

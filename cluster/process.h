@@ -34,8 +34,9 @@ bool fm_program_find(const char *name, char *out, size_t out_size);
 int fm_process_start(const fm_words *argv, const fm_words *env, const char *log, pid_t *out, fm_err *err);
 /* Has it ended?  status: its exit status, or 128 and the signal. */
 bool fm_process_ended(pid_t pid, int *status);
-/* SIGTERM to its group, SIGKILL after grace_ms; waits for its end. */
-void fm_process_stop(pid_t pid, int grace_ms, int *status);
+/* End it and wait: SIGUSR1, which mpirun and srun hand to their ranks; after soft_ms SIGTERM to its group; after
+ * hard_ms more SIGKILL to its group. */
+void fm_process_stop(pid_t pid, int soft_ms, int hard_ms, int *status);
 
 /* Run a command to its end and take what it prints, at most 64 KiB, within timeout_ms.
  * Errors: as fm_process_start; -EIO (it failed), -ETIMEDOUT. */
