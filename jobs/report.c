@@ -1,0 +1,228 @@
+/* The page is put together from parts (jobs/report_parts.h), all of them plain
+ * markup: no script, nothing fetched, and a policy in the head that forbids it,
+ * should a name from a manifest ever slip through the escaping. */
+#include "jobs/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "jobs/html.h"
+#include "jobs/report_parts.h"
+
+const char *fm_page_class(const fm_page *page, uint32_t c)
+{
+    return page->results->samples->classes[c];
+}
+
+/* --- which faces to show --- */
+
+/* Deal `most` places to the classes, one a round, until all are dealt or every row has one. */
+static void deal(const size_t *of_class, uint32_t classes, size_t most, size_t *places)
+{
+    for (bool any = true; any && most > 0;) {
+        any = false;
+        for (uint32_t c = 0; c < classes && most > 0; c++)
+            if (places[c] < of_class[c]) {
+                places[c]++;
+                most--;
+                any = true;
+            }
+    }
+}
+
+size_t fm_report_choose(const fm_evaluation *e, size_t most, size_t *rows)
+{
+    size_t *of_class = calloc((size_t)e->classes + 1, sizeof *of_class);
+    size_t *places = calloc((size_t)e->classes + 1, sizeof *places);
+    size_t n = 0;
+
+    for (size_t i = 0; of_class && i < e->n; i++)
+        of_class[e->label[i]]++;
+    if (of_class && places)
+        deal(of_class, e->classes, most, places);
+    for (uint32_t c = 0; of_class && places && c < e->classes; c++) {
+        size_t seen = 0, taken = 0;
+
+        for (size_t i = 0; taken < places[c]; i++) {
+            if ((uint32_t)e->label[i] != c)
+                continue;
+            if (seen++ == (2 * taken + 1) * of_class[c] / (2 * places[c])) {
+                rows[n++] = i;
+                taken++;
+            }
+        }
+    }
+    free(of_class);
+    free(places);
+    return n;
+}
+
+/* --- the page --- */
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static int count_rows(fm_page *page, fm_err *err)
+{
+    const fm_evaluation *e = page->e;
+    uint32_t *subject = malloc((e->n + 1) * sizeof *subject);
+
+    if (!subject)
+        return fm_fail_nomem(err, "report", e->n * sizeof *subject);
+    for (size_t i = 0; i < e->n; i++) {
+        uint32_t r = 0;
+
+        while (r < e->repeats && e->test_fold[(size_t)r * e->n + i] < 0)
+            r++;
+        page->tested += r < e->repeats;
+        subject[i] = e->subject[i];
+    }
+    qsort(subject, e->n, sizeof *subject, by_number);
+    for (size_t i = 0; i < e->n; i++)
+        page->subjects += i == 0 || subject[i] != subject[i - 1];
+    free(subject);
+    return 0;
+}
+
+static void put_head(const fm_page *page)
+{
+    fm_buf *b = page->b;
+
+    fm_html(b, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>"
+            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>"
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+            "style-src 'unsafe-inline'\"/><title>%s</title>\n<style>\n", page->results->study->name);
+    fm_buf_put(b, fm_page_style, strlen(fm_page_style));
+    fm_html(b, "</style></head>\n<body><main>\n");
+    if (page->report->n_chips && page->report->generated_faces)
+        fm_html(b, "<p class=\"note calm\">All faces on this page were generated. No real person is shown.</p>\n");
+    else if (page->report->n_chips)
+        fm_html(b, "<p class=\"note\"><b>This page shows identifiable persons.</b> Keep it and pass it on only as their "
+                "consent and your data protection rules allow.</p>\n");
+    fm_html(b, "<header><p class=\"kicker\">facemill study</p><h1>%s</h1>", page->results->study->name);
+    fm_page_lead(page);
+    fm_html(b, "</header>\n");
+}
+
+static void open_section(const fm_page *page, const char *title)
+{
+    fm_html(page->b, "<section><h2>%s</h2><div>", title);
+}
+
+static void close_section(const fm_page *page)
+{
+    fm_html(page->b, "</div></section>\n");
+}
+
+static int put_figures(const fm_page *page, fm_err *err)
+{
+    int rc;
+
+    open_section(page, page->e->classes == 2 ? "ROC and calibration" : "Calibration");
+    fm_html(page->b, "<div class=\"pair\">");
+    rc = fm_page_roc(page, err);
+    fm_page_calibration(page);
+    fm_html(page->b, "</div>");
+    close_section(page);
+    return rc;
+}
+
+static void put_subgroups(const fm_page *page)
+{
+    if (page->n_groups == 0)
+        return;
+    open_section(page, "Subgroups");
+    fm_html(page->b, "<div class=\"pair\">");
+    fm_page_forest(page, FM_METRIC_ACCURACY);
+    fm_page_forest(page, FM_METRIC_AUC);
+    fm_html(page->b, "</div>");
+    fm_page_subgroups(page);
+    close_section(page);
+}
+
+static int put_chips(const fm_page *page, fm_err *err)
+{
+    int rc;
+
+    if (page->report->n_chips == 0)
+        return 0;
+    open_section(page, "Faces");
+    rc = fm_page_chips(page, err);
+    close_section(page);
+    return rc;
+}
+
+static int put_page(const fm_page *page, fm_err *err)
+{
+    static const struct {
+        const char *title;
+        void (*put)(const fm_page *);
+    } first[] = {{"From photographs to faces", fm_page_flow}, {"Metrics", fm_page_metrics}},
+      then[] = {{"Confusion matrix", fm_page_confusion}, {"Folds", fm_page_folds}},
+      last[] = {{"Methods", fm_page_methods}, {"Provenance", fm_page_provenance}};
+    int rc;
+
+    put_head(page);
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        open_section(page, first[i].title);
+        first[i].put(page);
+        close_section(page);
+    }
+    rc = put_figures(page, err);
+    for (size_t i = 0; i < sizeof then / sizeof *then; i++) {
+        open_section(page, then[i].title);
+        then[i].put(page);
+        close_section(page);
+    }
+    put_subgroups(page);
+    if (rc == 0)
+        rc = put_chips(page, err);
+    for (size_t i = 0; i < sizeof last / sizeof *last; i++) {
+        open_section(page, last[i].title);
+        last[i].put(page);
+        close_section(page);
+    }
+    fm_html(page->b, "</main></body></html>\n");
+    return rc;
+}
+
+int fm_report_html(const fm_report *report, fm_buf *out, fm_err *err)
+{
+    fm_buf b = FM_BUF_INIT;
+    fm_page page = {.report = report, .results = report->results, .e = report->results->evaluation, .b = &b};
+    fm_subgroup *groups = NULL;
+    int rc = fm_results_subgroups(report->results, &groups, &page.n_groups, err);
+
+    page.groups = groups;
+    if (rc == 0)
+        rc = count_rows(&page, err);
+    if (rc == 0)
+        rc = put_page(&page, err);
+    if (rc == 0) {
+        fm_buf_put(out, b.data, b.size);
+        if (b.failed || out->failed)
+            rc = fm_fail_nomem(err, "report.html", b.size);
+    }
+    free(groups);
+    fm_buf_fini(&b);
+    return rc;
+}
+
+int fm_report_write(const fm_report *report, const char *dir, fm_err *err)
+{
+    char path[FM_PATH_MAX];
+    fm_buf b = FM_BUF_INIT;
+    int rc = fm_report_html(report, &b, err);
+
+    if (rc == 0)
+        rc = fm_path_join(path, sizeof path, dir, "report.html", err);
+    if (rc == 0)
+        rc = fm_file_write(path, b.data, b.size, err);
+    fm_buf_fini(&b);
+    return rc;
+}

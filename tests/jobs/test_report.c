@@ -1,0 +1,425 @@
+/* report.html: well-formed whatever names it is given, complete, and fetching nothing. */
+#define _GNU_SOURCE     /* memmem */
+#include "tests/check.h"
+
+#include <ctype.h>
+#include <errno.h>
+
+#include "base/file.h"
+#include "jobs/html.h"
+#include "jobs/report.h"
+#include "tests/jobs/fixture.h"
+
+#define CHIP 32
+
+static uint8_t pixels[CHIP * CHIP * 3];
+
+static void fill_pixels(void)
+{
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 7);
+}
+
+/* The page as a string, or NULL after a failed check; free() it. */
+static char *page_of(const fm_report *report)
+{
+    fm_buf b = FM_BUF_INIT;
+    fm_err err = FM_ERR_INIT;
+    char *s;
+
+    if (fm_report_html(report, &b, &err) != 0) {
+        check_failed(__FILE__, __LINE__, "%s", err.text);
+        return NULL;
+    }
+    s = strndup((const char *)b.data, b.size);
+    if (strlen(s) != b.size)
+        check_failed(__FILE__, __LINE__, "a NUL in the page");
+    fm_buf_fini(&b);
+    return s;
+}
+
+/* --- a small checker --- */
+
+/* Attributes of a tag: each name="value", no < inside, numbers of SVG finite. */
+static const char *check_attributes(const char *p, const char *end)
+{
+    while (p < end && *p != '/') {
+        const char *value = strstr(p, "=\""), *close = value ? strchr(value + 2, '"') : NULL;
+
+        if (!value || !close || close >= end)
+            return "an attribute without quotes";
+        for (const char *c = p; c < value; c++)
+            if (!isalnum((unsigned char)*c) && *c != '-')
+                return "a strange attribute name";
+        if (memchr(value, '<', (size_t)(close - value)))
+            return "< in an attribute";
+        if (memmem(p, (size_t)(value - p), "on", 2) == p)
+            return "an event handler";
+        for (p = close + 1; p < end && *p == ' ';)
+            p++;
+    }
+    return NULL;
+}
+
+/* XML's rules, which the page keeps: every tag closed in order, & only in entities.  NULL or what is wrong. */
+static const char *malformed(const char *page)
+{
+    char open[64][16];
+    int depth = 0;
+
+    for (const char *p = strchr(page, '\n'); p && *p; p++) {
+        const char *end = strchr(p, '>');
+        char name[16];
+        size_t n;
+
+        if (*p == '&' && (!strchr(p, ';') || strcspn(p, ";") > 7))
+            return "& outside an entity";
+        if (*p == '>')
+            return "> outside a tag";
+        if (*p != '<')
+            continue;
+        n = strspn(p + 1, "/abcdefghijklmnopqrstuvwxyz0123456789");
+        if (!end || n == 0 || n >= sizeof name)
+            return "< outside a tag";
+        snprintf(name, sizeof name, "%.*s", (int)n, p + 1);
+        if (name[0] == '/') {
+            if (depth == 0 || strcmp(open[--depth], name + 1) != 0)
+                return "a tag closed that is not the last opened";
+        } else {
+            const char *wrong = p[1 + n] == ' ' ? check_attributes(p + 2 + n, end) : NULL;
+
+            if (wrong)
+                return wrong;
+            if (strcmp(name, "script") == 0)
+                return "a script";
+            if (end[-1] != '/' && strcmp(name, "img") != 0 && depth < 64)
+                strcpy(open[depth++], name);
+        }
+        p = end;
+        if (strcmp(name, "style") == 0)
+            p = strstr(p, "</style>") - 1;
+    }
+    return depth ? "a tag that is not closed" : NULL;
+}
+
+/* Anything that a browser would fetch. */
+static const char *fetches(const char *page)
+{
+    static const char *const words[] = {"http:", "https:", "url(", "@import", "<link", "<script", "<iframe", "<object",
+                                        "srcset", "<base", "<form"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(page, words[i]))
+            return words[i];
+    for (const char *p = page; (p = strstr(p, "src=")); p += 4)
+        if (strncmp(p, "src=\"data:image/", 16) != 0 && strncmp(p - 5, "img-src", 7) != 0)
+            return "src of something else than data";
+    return strstr(page, "href=") ? "href" : NULL;
+}
+
+/* A number that is not finite inside a drawing. */
+static bool drawings_are_finite(const char *page)
+{
+    for (const char *p = page; (p = strstr(p, "<svg")); p++) {
+        const char *end = strstr(p, "</svg>");
+
+        for (const char *c = p + 1; c < end; c++)
+            if ((c[-1] == ' ' || c[-1] == '"' || c[-1] == 'M' || c[-1] == 'L' || c[-1] == '-') &&
+                (strncasecmp(c, "nan", 3) == 0 || strncasecmp(c, "inf", 3) == 0))
+                return false;
+    }
+    return true;
+}
+
+static void check_page(const char *page)
+{
+    const char *wrong = malformed(page), *fetched = fetches(page);
+
+    if (wrong)
+        check_failed(__FILE__, __LINE__, "malformed: %s", wrong);
+    if (fetched)
+        check_failed(__FILE__, __LINE__, "fetches: %s", fetched);
+    CHECK(drawings_are_finite(page));
+}
+
+/* The checker itself must be able to fail. */
+static void the_checker_sees_what_is_wrong(void)
+{
+    static const char *const bad[] = {
+        "\n<p><b></p></b>", "\n<p>", "\n<p>a & b</p>", "\n<p>a > b</p>", "\n<p class=x>y</p>", "\n</p>",
+        "\n<p title=\"a\"b\">x</p>", "\n<p onload=\"x\">y</p>", "\n<script>x</script>",
+    };
+    static const char *const fetching[] = {"<img src=\"x.png\"/>", "<a href=\"#x\">", "url(x)", "https://x"};
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (!malformed(bad[i]))
+            check_failed(__FILE__, __LINE__, "passed: %s", bad[i]);
+    for (size_t i = 0; i < sizeof fetching / sizeof *fetching; i++)
+        if (!fetches(fetching[i]))
+            check_failed(__FILE__, __LINE__, "passed: %s", fetching[i]);
+    CHECK(malformed("\n<p class=\"a b\" id=\"c\">x &amp; y<br/><img alt=\"z\"></p>") == NULL);
+    CHECK(!drawings_are_finite("<svg><path d=\"M-nan 3\"/></svg>"));
+}
+
+/* --- the page --- */
+
+static void page_is_whole_and_fetches_nothing(void)
+{
+    static const char *const said[] = {
+        "faces &amp; &lt;traits&gt;", "con&quot;trol&lt;b&gt;", "case\xef\xbf\xbd",
+        "<b>77.8&#160;%</b> of 9 faces of 10 subjects (95&#160;% interval 50.0 to 100.0&#160;%)",
+        "<b>12</b> photographs in the study", "<b>1</b> show no face that was found",
+        "<b>1</b> are outside what the study selects", "<b>10</b> faces of <b>10</b> subjects",
+        "0.778", "0.500 to 1.000", "ROC curve", "Calibration", "called case", "80.0 %", "Accuracy by subgroup", "age 20-29",
+        "64 units with ReLU and dropout 0.25", "2-fold cross-validation", "100 bootstrap resamples of subjects", "seed 7",
+        "BSL-1.0", "research &lt;only&gt;", "2 ranks, 12 s", "1970-01-02 00:00 UTC", "facemill " FM_VERSION,
+        "prefers-color-scheme:dark", "@media print", "name=\"viewport\"", "default-src 'none'",
+    };
+    fixture *x = fixture_make();
+    fm_report report = {.results = &x->results};
+    char *page = page_of(&report);
+
+    REQUIRE(page != NULL);
+    check_page(page);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (!strstr(page, said[i]))
+            check_failed(__FILE__, __LINE__, "the page does not say: %s", said[i]);
+    CHECK(!strstr(page, "clinic/") && !strstr(page, "alert("));     /* names of photographs are not shown */
+    CHECK(!strstr(page, "identifiable") && !strstr(page, "generated"));
+    free(page);
+    fixture_fini(x);
+}
+
+static size_t occurrences(const char *page, const char *word)
+{
+    size_t n = 0;
+
+    for (const char *p = page; (p = strstr(p, word)); p += strlen(word))
+        n++;
+    return n;
+}
+
+static void figures_and_tables_are_named(void)
+{
+    fixture *x = fixture_make();
+    fm_report report = {.results = &x->results};
+    char *page = page_of(&report);
+
+    REQUIRE(page != NULL);
+    CHECK_INT(occurrences(page, "<svg"), 4);
+    CHECK_INT(occurrences(page, "role=\"img\" aria-labelledby="), 4);
+    CHECK_INT(occurrences(page, "<desc id="), 4);
+    CHECK_INT(occurrences(page, "<table"), occurrences(page, "<caption>"));
+    CHECK_INT(occurrences(page, "<th "), occurrences(page, "scope="));
+    free(page);
+    fixture_fini(x);
+}
+
+static void sheet_says_whose_faces_it_shows(void)
+{
+    fixture *x = fixture_make();
+    fm_report_chip chips[FM_REPORT_CHIPS_MAX + 2];
+    fm_report report = {.results = &x->results, .chips = chips, .n_chips = FM_REPORT_CHIPS_MAX + 2};
+    char *page;
+
+    fill_pixels();
+    for (size_t i = 0; i < report.n_chips; i++)
+        chips[i] = (fm_report_chip){pixels, CHIP, i % FIXTURE_FACES};
+    page = page_of(&report);
+    REQUIRE(page != NULL);
+    check_page(page);
+    CHECK(strstr(page, "identifiable persons") && strstr(page, "identifiable persons") < strstr(page, "<h1>"));
+    CHECK_INT(occurrences(page, "<img "), FM_REPORT_CHIPS_MAX);
+    CHECK_INT(occurrences(page, "src=\"data:image/jpeg;base64,/9j/"), FM_REPORT_CHIPS_MAX);
+    CHECK_INT(occurrences(page, "alt=\"Face of class "), FM_REPORT_CHIPS_MAX);
+    CHECK_INT(occurrences(page, "<li class=\"wrong\">"), 2 * 5);    /* rows 1 and 6, 5 times each */
+    free(page);
+
+    report.generated_faces = true;
+    page = page_of(&report);
+    REQUIRE(page != NULL);
+    CHECK(strstr(page, "No real person is shown") && !strstr(page, "identifiable"));
+    free(page);
+    fixture_fini(x);
+}
+
+static void chips_that_do_not_fit_are_refused(void)
+{
+    fixture *x = fixture_make();
+    fm_report_chip chip = {pixels, CHIP, FIXTURE_FACES};
+    fm_report report = {.results = &x->results, .chips = &chip, .n_chips = 1};
+    fm_buf b = FM_BUF_INIT;
+    fm_err err = FM_ERR_INIT;
+
+    CHECK_INT(fm_report_html(&report, &b, &err), -EINVAL);
+    chip = (fm_report_chip){pixels, 0, 0};
+    CHECK_INT(fm_report_html(&report, &b, &err), -EINVAL);
+    x->evaluation.classes = 1;
+    report.n_chips = 0;
+    CHECK_INT(fm_report_html(&report, &b, &err), -EINVAL);
+    CHECK_INT(b.size, 0);
+    fixture_fini(x);
+}
+
+static void page_bears_what_is_undefined(void)
+{
+    fixture *x = fixture_make();
+    fm_report report = {.results = &x->results};
+    char *page;
+
+    for (int i = 0; i < FM_METRIC_COUNT; i++) {
+        x->evaluation.metrics[i] = (fm_metric){NAN, NAN, NAN};
+        x->evaluation.fold[0].metrics.v[i] = NAN;
+    }
+    for (size_t i = 0; i < x->evaluation.n; i++)
+        x->evaluation.test_fold[i] = -1;
+    memset(x->evaluation.confusion, 0, 4 * sizeof *x->evaluation.confusion);
+    page = page_of(&report);
+    REQUIRE(page != NULL);
+    check_page(page);
+    CHECK(strstr(page, fm_metric_why_undefined(FM_METRIC_ACCURACY)) != NULL);
+    free(page);
+    fixture_fini(x);
+}
+
+static void chance_is_called_chance(void)
+{
+    fixture *x = fixture_make();
+    fm_report report = {.results = &x->results};
+    char *page;
+
+    x->evaluation.metrics[FM_METRIC_AUC] = (fm_metric){0.55, 0.45, 0.65};
+    page = page_of(&report);
+    CHECK(page && strstr(page, "cannot be told apart"));
+    free(page);
+    x->evaluation.metrics[FM_METRIC_AUC] = (fm_metric){0.65, 0.55, 0.75};
+    page = page_of(&report);
+    CHECK(page && !strstr(page, "cannot be told apart"));
+    free(page);
+    fixture_fini(x);
+}
+
+/* The methods say what was run: other studies, other words. */
+static void methods_are_those_of_the_study(void)
+{
+    fixture *x = fixture_make();
+    fm_report report = {.results = &x->results};
+    fm_study *s = &x->study;
+    char *page;
+
+    s->head.kind = FM_STUDY_LOGISTIC;
+    s->match = (fm_match_spec){.on = true, .by_sex = true, .by_age = true, .ratio = 2, .n_bands = 3, .bands = {0, 40, 120}};
+    s->recipe.upsample = 1;
+    s->recipe.landmarks = 5;
+    s->recipe.face = FM_FACE_ONLY;
+    s->evaluate.split = FM_SPLIT_HOLDOUT;
+    strcpy(s->evaluate.group, "site");
+    strcpy(s->encoder, "other-net");
+    s->n_selects = 1;
+    s->selects[0] = (fm_select){.column = "age", .is_range = true, .low = 10, .high = 120, .n_values = 2};
+    x->results.pairs = 4;
+    page = page_of(&report);
+    REQUIRE(page != NULL);
+    CHECK(strstr(page, "liblinear, C = 1") && !strstr(page, "Adam"));
+    CHECK(strstr(page, "up to 2 controls of the same sex and age band, nearest in age first (bands begin at 0, 40 years), "
+                       "which gave 4 pairs"));
+    CHECK(strstr(page, "doubled in size 1 time") && strstr(page, "5 landmarks"));
+    CHECK(strstr(page, "a photograph with several faces was left out"));
+    CHECK(strstr(page, "held out from training") && strstr(page, "samples of the same site"));
+    CHECK(strstr(page, "frozen network other-net") && !strstr(page, "He et al."));
+    CHECK(strstr(page, "age from 10 to 120."));
+    free(page);
+    fixture_fini(x);
+}
+
+static void many_classes_and_folds_are_cut_short(void)
+{
+    enum { CLASSES = 70, FOLDS = 50 };
+    fixture *x = fixture_make();
+    fm_report report = {.results = &x->results};
+    fm_evaluation *e = &x->evaluation;
+    char *page, name[16];
+
+    x->samples.classes = realloc(x->samples.classes, CLASSES * sizeof *x->samples.classes);
+    for (int c = 2; c < CLASSES; c++) {
+        snprintf(name, sizeof name, "class %d", c);
+        x->samples.classes[c] = strdup(name);
+    }
+    x->samples.n_classes = CLASSES;
+    e->classes = CLASSES;
+    e->folds = FOLDS;
+    e->prob = realloc(e->prob, e->n * CLASSES * sizeof *e->prob);
+    for (size_t i = 0; i < e->n * CLASSES; i++)
+        e->prob[i] = 1.0 / CLASSES;
+    e->confusion = realloc(e->confusion, CLASSES * CLASSES * sizeof *e->confusion);
+    memset(e->confusion, 0, CLASSES * CLASSES * sizeof *e->confusion);
+    e->fold = realloc(e->fold, FOLDS * sizeof *e->fold);
+    memset(e->fold, 0, FOLDS * sizeof *e->fold);
+    page = page_of(&report);
+    REQUIRE(page != NULL);
+    check_page(page);
+    CHECK(strstr(page, "told 70 classes apart") && strstr(page, "class 59<") && !strstr(page, "class 60<"));
+    CHECK(strstr(page, "The first 40") && !strstr(page, "class=\"confusion\"") && !strstr(page, "ROC curve.</b>"));
+    free(page);
+    fixture_fini(x);
+}
+
+static void choice_is_spread_over_classes_and_rows(void)
+{
+    enum { N = 1000 };
+    int32_t label[N];
+    fm_evaluation e = {.n = N, .classes = 3, .label = label};
+    size_t rows[N], of_class[3] = {0}, n;
+
+    for (int i = 0; i < N; i++)
+        label[i] = i == 500 ? 2 : i % 10 == 0;  /* 900, 99 and 1 */
+    n = fm_report_choose(&e, 21, rows);
+    REQUIRE(n == 21);
+    for (size_t i = 0; i < n; i++)
+        of_class[label[rows[i]]]++;
+    CHECK(of_class[0] == 10 && of_class[1] == 10 && of_class[2] == 1);
+    CHECK(rows[0] < 100 && rows[9] > 900 && rows[0] < rows[1]);
+    for (size_t i = 1; i < 10; i++)
+        CHECK(rows[i] - rows[i - 1] > 80 && rows[i] - rows[i - 1] < 120);
+    CHECK_INT(fm_report_choose(&e, 0, rows), 0);
+    e.n = 5;
+    CHECK_INT(fm_report_choose(&e, 21, rows), 5);
+}
+
+static void page_is_written_whole(void)
+{
+    fixture *x = fixture_make();
+    fm_report report = {.results = &x->results};
+    fm_buf b = FM_BUF_INIT, file = FM_BUF_INIT;
+    char path[FM_PATH_MAX];
+
+    REQUIRE(fm_report_write(&report, check_tmpdir(), NULL) == 0);
+    fm_path_join(path, sizeof path, check_tmpdir(), "report.html", NULL);
+    CHECK(fm_report_html(&report, &b, NULL) == 0 && fm_file_read(path, 1 << 20, &file, NULL) == 0);
+    CHECK(b.size == file.size && memcmp(b.data, file.data, b.size) == 0);
+    fm_buf_fini(&b);
+    fm_buf_fini(&file);
+    fixture_fini(x);
+}
+
+static void markup_escapes_what_it_is_given(void)
+{
+    fm_buf b = FM_BUF_INIT;
+    char n[FM_GROUPED];
+
+    fm_html(&b, "<p class=\"%s\">%d %u %zu %.2f %g %%</p>", "a\"b'c<d>&\xff", -3, 4u, (size_t)5, NAN, 0.25);
+    fm_buf_u8(&b, 0);
+    CHECK_STR((const char *)b.data, "<p class=\"a&quot;b&#39;c&lt;d&gt;&amp;\xef\xbf\xbd\">-3 4 5 0.00 0.25 %</p>");
+    fm_buf_fini(&b);
+    CHECK_STR(fm_grouped(0, n), "0");
+    CHECK_STR(fm_grouped(999, n), "999");
+    CHECK_STR(fm_grouped(1234567, n), "1,234,567");
+    CHECK_STR(fm_grouped(UINT64_MAX, n), "18,446,744,073,709,551,615");
+}
+
+CHECK_MAIN(CHECK_CASE(the_checker_sees_what_is_wrong), CHECK_CASE(page_is_whole_and_fetches_nothing),
+           CHECK_CASE(figures_and_tables_are_named), CHECK_CASE(sheet_says_whose_faces_it_shows),
+           CHECK_CASE(chips_that_do_not_fit_are_refused), CHECK_CASE(page_bears_what_is_undefined),
+           CHECK_CASE(chance_is_called_chance), CHECK_CASE(methods_are_those_of_the_study),
+           CHECK_CASE(many_classes_and_folds_are_cut_short), CHECK_CASE(choice_is_spread_over_classes_and_rows),
+           CHECK_CASE(page_is_written_whole), CHECK_CASE(markup_escapes_what_it_is_given))
