@@ -87,7 +87,7 @@ tests: $(TEST_BIN) $B/tests/json
 
 check: $B/facemill tests lint  ## the whole test suite; closes with one line of counts
 	@$(SYSTEM_ENV) sh tests/run $(TEST_BIN) $(SYSTEM_TESTS)
-$B/tests/image/test_memory: $B/tests/alloc.o
+$B/tests/image/test_memory $B/tests/jobs/test_memory: $B/tests/alloc.o
 
 check-unit: $(TEST_BIN)  ## unit tests only; ONLY=worker/image for one folder
 	@sh tests/run $(filter $B/tests/$(ONLY)%,$(TEST_BIN))

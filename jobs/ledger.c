@@ -3,7 +3,6 @@
  * that a million photographs fit where their records would not. */
 #include "jobs/ledger.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

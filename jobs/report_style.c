@@ -85,8 +85,8 @@ const char fm_page_style[] =
 "@page{margin:16mm 15mm}\n"
 "@media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#4a4a4a;--rule:#c4c4c4;--panel:#f3f3f3;"
 "--accent:#1c5d6e;--warn:#a23e1c}\n"
-"body{font-size:10pt}main{padding:0;max-width:none}\n"
+"html{font-size:80%}main{padding:0;max-width:none}\n"
 "section{display:block;padding:.9rem 0 1rem}.pair{grid-template-columns:1fr 1fr}.wide{overflow:visible}\n"
-"figure,.flow li,tr,.chips li,.note{break-inside:avoid}h2,h3,caption{break-after:avoid}\n"
+"figure,.flow,.wide,.facts,tr,.chips li,.note{break-inside:avoid}h2,h3,caption,thead{break-after:avoid}\n"
 ".chips{grid-template-columns:repeat(8,1fr)}\n"
 "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n";

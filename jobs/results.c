@@ -3,7 +3,6 @@
 #include "jobs/results.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/file.h"

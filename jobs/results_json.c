@@ -3,11 +3,9 @@
  * Names go through fm_utf8_text: jansson refuses a string that is not UTF-8. */
 #include "jobs/results.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 
@@ -303,27 +301,33 @@ static json_t *whole(maker *m, const fm_subgroup *groups, size_t n_groups)
     return o;
 }
 
+/* jansson's own buffer can lose a key without saying so when memory runs out; an fm_buf remembers. */
+static int append(const char *bytes, size_t n, void *buf)
+{
+    fm_buf_put(buf, bytes, n);
+    return ((fm_buf *)buf)->failed ? -1 : 0;
+}
+
 int fm_results_json(const fm_results *r, fm_buf *out, fm_err *err)
 {
     maker m = {.r = r};
+    fm_buf b = FM_BUF_INIT;
     fm_subgroup *groups = NULL;
     size_t n_groups = 0;
     json_t *root = NULL;
-    char *bytes = NULL;
     int rc = fm_results_subgroups(r, &groups, &n_groups, err);
 
     if (rc != 0)
         return rc;
     root = whole(&m, groups, n_groups);
-    if (!m.failed)
-        bytes = json_dumps(root, JSON_SORT_KEYS | JSON_INDENT(1) | JSON_REAL_PRECISION(12));
-    if (bytes) {
-        fm_buf_put(out, bytes, strlen(bytes));
-        fm_buf_u8(out, '\n');
-    }
-    if (!bytes || out->failed)
-        rc = fm_fail_nomem(err, "results.json", out->size);
-    free(bytes);
+    if (m.failed || json_dump_callback(root, append, &b, JSON_SORT_KEYS | JSON_INDENT(1) | JSON_REAL_PRECISION(12)) != 0)
+        b.failed = true;
+    fm_buf_u8(&b, '\n');
+    if (!b.failed)
+        fm_buf_put(out, b.data, b.size);
+    if (b.failed || out->failed)
+        rc = fm_fail_nomem(err, "results.json", b.size);
+    fm_buf_fini(&b);
     json_decref(root);
     free(groups);
     return rc;
