@@ -102,8 +102,8 @@ static void put_head(const fm_page *page)
     if (page->report->n_chips && page->report->generated_faces)
         fm_html(b, "<p class=\"note calm\">All faces on this page were generated. No real person is shown.</p>\n");
     else if (page->report->n_chips)
-        fm_html(b, "<p class=\"note\"><b>This page shows identifiable persons.</b> Keep it and pass it on only as their "
-                "consent and your data protection rules allow.</p>\n");
+        fm_html(b, "<p class=\"note\"><b>This page shows identifiable persons.</b> Keep it and pass it on only as "
+                "their consent and your data protection rules allow.</p>\n");
     fm_html(b, "<header><p class=\"kicker\">facemill study</p><h1>%s</h1>", page->results->study->name);
     fm_page_lead(page);
     fm_html(b, "</header>\n");
@@ -157,38 +157,33 @@ static int put_chips(const fm_page *page, fm_err *err)
     return rc;
 }
 
+static void put_section(const fm_page *page, const char *title, void (*put)(const fm_page *))
+{
+    open_section(page, title);
+    put(page);
+    close_section(page);
+}
+
 static int put_page(const fm_page *page, fm_err *err)
 {
-    static const struct {
-        const char *title;
-        void (*put)(const fm_page *);
-    } first[] = {{"From photographs to faces", fm_page_flow}, {"Metrics", fm_page_metrics}},
-      then[] = {{"Confusion matrix", fm_page_confusion}, {"Folds", fm_page_folds}},
-      last[] = {{"Methods", fm_page_methods}, {"Provenance", fm_page_provenance}};
     int rc;
 
     put_head(page);
-    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
-        open_section(page, first[i].title);
-        first[i].put(page);
-        close_section(page);
-    }
+    put_section(page, "From photographs to faces", fm_page_flow);
+    put_section(page, "Metrics", fm_page_metrics);
     rc = put_figures(page, err);
-    for (size_t i = 0; i < sizeof then / sizeof *then; i++) {
-        open_section(page, then[i].title);
-        then[i].put(page);
-        close_section(page);
-    }
+    if (rc != 0)
+        return rc;
+    put_section(page, "Confusion matrix", fm_page_confusion);
+    put_section(page, "Folds", fm_page_folds);
     put_subgroups(page);
-    if (rc == 0)
-        rc = put_chips(page, err);
-    for (size_t i = 0; i < sizeof last / sizeof *last; i++) {
-        open_section(page, last[i].title);
-        last[i].put(page);
-        close_section(page);
-    }
+    rc = put_chips(page, err);
+    if (rc != 0)
+        return rc;
+    put_section(page, "Methods", fm_page_methods);
+    put_section(page, "Provenance", fm_page_provenance);
     fm_html(page->b, "</main></body></html>\n");
-    return rc;
+    return 0;
 }
 
 int fm_report_html(const fm_report *report, fm_buf *out, fm_err *err)

@@ -44,7 +44,8 @@ static int put_chip(const fm_page *page, const fm_report_chip *chip, fm_err *err
 {
     const fm_evaluation *e = page->e;
     const double *prob = tested(e, chip->row);
-    uint32_t label = (uint32_t)e->label[chip->row], called = prob ? (uint32_t)fm_called_class(prob, (int)e->classes) : label;
+    uint32_t label = (uint32_t)e->label[chip->row];
+    uint32_t called = prob ? (uint32_t)fm_called_class(prob, (int)e->classes) : label;
     fm_buf *b = page->b;
     int rc;
 
@@ -97,8 +98,9 @@ int fm_page_chips(const fm_page *page, fm_err *err)
         if (page->report->chips[i].row >= page->e->n || page->report->chips[i].size == 0)
             return fm_fail(err, -EINVAL, "chip %zu of the report belongs to row %zu of %zu and is %u pixels wide", i,
                            page->report->chips[i].row, page->e->n, page->report->chips[i].size);
-    fm_html(page->b, "<p>Faces as the encoder saw them, a selection spread over each class. Under each: the probability "
-            "that was given to its class when it was tested. Framed, with the class it was called: mistakes.</p>");
+    fm_html(page->b, "<p>Faces as the encoder saw them, a selection spread over each class. Under each: the "
+            "probability that was given to its class when it was tested. Framed, with the class it was called: "
+            "mistakes.</p>");
     for (uint32_t c = 0; rc == 0 && c < page->e->classes; c++)
         rc = put_class(page, c, n, err);
     return rc;

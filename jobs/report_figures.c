@@ -43,8 +43,8 @@ static void unit_square(fm_buf *b, const char *x_name, const char *y_name)
         fm_html(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g</text>", LEFT - 7, at_y(v) + 4, v);
     }
     fm_html(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", at_x(0.5), TOP + SIDE + 34, x_name);
-    fm_html(b, "<text x=\"10\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(-90 10 %.1f)\">%s</text>", at_y(0.5),
-            at_y(0.5), y_name);
+    fm_html(b, "<text x=\"10\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(-90 10 %.1f)\">%s</text>",
+            at_y(0.5), at_y(0.5), y_name);
     fm_html(b, "<path class=\"chance\" d=\"M%.1f %.1fL%.1f %.1f\"/>", at_x(0), at_y(0), at_x(1), at_y(1));
 }
 
@@ -166,9 +166,9 @@ void fm_page_calibration(const fm_page *page)
     for (int i = 0; i < BINS; i++)
         if (bins[i].n)
             put_bin(b, &bins[i], most);
-    fm_html(b, "</svg><figcaption><b>Calibration.</b> In tenths of the probability given to %s: how often it was so, with 95 "
-            "%% intervals. On the dashed line a probability means what it says; larger dots stand for more faces."
-            "</figcaption></figure>", page->e->classes == 2 ? fm_page_class(page, 1) : "the class called");
+    fm_html(b, "</svg><figcaption><b>Calibration.</b> In tenths of the probability given to %s: how often it was so, "
+            "with 95 %% intervals. On the dashed line a probability means what it says; larger dots stand for more "
+            "faces.</figcaption></figure>", page->e->classes == 2 ? fm_page_class(page, 1) : "the class called");
 }
 
 /* --- forest plot --- */
@@ -208,8 +208,8 @@ static void forest_row(fm_buf *b, const char *name, const fm_metric *m, double y
     }
     forest_bar(b, m, y, from);
     fm_html(b, "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"%d\"/>", forest_x(m->value, from), y, total ? 6 : 5);
-    fm_html(b, "<text class=\"name%s\" x=\"340\" y=\"%.1f\" text-anchor=\"end\">%.3f</text>", total ? " total" : "", y + 4,
-            m->value);
+    fm_html(b, "<text class=\"name%s\" x=\"340\" y=\"%.1f\" text-anchor=\"end\">%.3f</text>", total ? " total" : "",
+            y + 4, m->value);
 }
 
 /* Where the axis starts: the tenth under every value, and never over one half.  Intervals do not move it: that
@@ -233,7 +233,8 @@ void fm_page_forest(const fm_page *page, int metric)
 
     fm_html(b, "<figure>");
     begin(b, id, bottom + 20, title);
-    fm_html(b, "%s of all faces and of %zu subgroups; the numbers are in the table below.</desc>", title, page->n_groups);
+    fm_html(b, "%s of all faces and of %zu subgroups; the numbers are in the table below.</desc>", title,
+            page->n_groups);
     for (int i = 0; from + i * step <= 1 + 1e-9; i++) {
         double x = forest_x(from + i * step, from);
 
@@ -244,7 +245,8 @@ void fm_page_forest(const fm_page *page, int metric)
         fm_html(b, "<path class=\"chance\" d=\"M%.1f 2V%.1f\"/>", forest_x(all->value, from), bottom);
     forest_row(b, "all faces", all, 14, from, true);
     for (size_t i = 0; i < page->n_groups; i++)
-        forest_row(b, page->groups[i].name, of_group(&page->groups[i], metric), 14 + ROW * (double)(i + 1), from, false);
-    fm_html(b, "</svg><figcaption><b>%s by subgroup.</b> Dot: value; bar: 95 %% interval; dashed: all faces.</figcaption>"
-            "</figure>", title);
+        forest_row(b, page->groups[i].name, of_group(&page->groups[i], metric), 14 + ROW * (double)(i + 1), from,
+                   false);
+    fm_html(b, "</svg><figcaption><b>%s by subgroup.</b> Dot: value; bar: 95 %% interval; dashed: all "
+            "faces.</figcaption></figure>", title);
 }

@@ -151,8 +151,9 @@ void fm_page_metrics(const fm_page *page)
     fm_buf *b = page->b;
 
     fm_html(b, "<div class=\"wide\"><table class=\"metrics\"><caption>All folds together%s%s.</caption><thead><tr>"
-            "<th scope=\"col\">Metric</th><th scope=\"col\">Value</th><th scope=\"col\">95 %% interval</th></tr></thead>"
-            "<tbody>", page->e->classes == 2 ? "; positive is " : "; of one class against the rest: means over classes",
+            "<th scope=\"col\">Metric</th><th scope=\"col\">Value</th><th scope=\"col\">95 %% interval</th></tr>"
+            "</thead><tbody>",
+            page->e->classes == 2 ? "; positive is " : "; of one class against the rest: means over classes",
             page->e->classes == 2 ? fm_page_class(page, 1) : "");
     for (int i = 0; i < FM_METRIC_COUNT; i++) {
         const fm_metric *m = &page->e->metrics[i];
@@ -224,13 +225,16 @@ static void put_classes(const fm_page *page)
     fm_buf *b = page->b;
     char n[FM_GROUPED];
 
-    fm_html(b, "<div class=\"wide\"><table><caption>%sEach class against the rest.</caption><thead><tr><th scope=\"col\">"
-            "Class</th><th scope=\"col\">Tested</th><th scope=\"col\">Recall</th><th scope=\"col\">Precision</th></tr>"
-            "</thead><tbody>", e->classes > CLASSES_SHOWN ? "The first 60; results.json has all. " : "");
+    fm_html(b, "<div class=\"wide\"><table><caption>Each class against the rest");
+    if (e->classes > CLASSES_SHOWN)
+        fm_html(b, "; the first %d, results.json has all", CLASSES_SHOWN);
+    fm_html(b, ".</caption><thead><tr><th scope=\"col\">Class</th><th scope=\"col\">Tested</th>"
+            "<th scope=\"col\">Recall</th><th scope=\"col\">Precision</th></tr></thead><tbody>");
     for (uint32_t c = 0; c < e->classes && c < CLASSES_SHOWN; c++) {
         uint64_t right = e->confusion[(size_t)c * e->classes + c];
 
-        fm_html(b, "<tr><th scope=\"row\">%s</th><td>%s</td><td>", fm_page_class(page, c), fm_grouped(row_sum(e, c), n));
+        fm_html(b, "<tr><th scope=\"row\">%s</th><td>%s</td><td>", fm_page_class(page, c),
+                fm_grouped(row_sum(e, c), n));
         put_value(b, part(right, row_sum(e, c)));
         fm_html(b, "</td><td>");
         put_value(b, part(right, column_sum(e, c)));
@@ -257,10 +261,11 @@ void fm_page_folds(const fm_page *page)
     fm_buf *b = page->b;
     char count[FM_GROUPED];
 
-    fm_html(b, "<div class=\"wide\"><table class=\"folds\"><caption>%s</caption><thead><tr><th scope=\"col\">%s</th>"
-            "<th scope=\"col\">Trained</th><th scope=\"col\">Tested</th>",
-            n > FOLDS_SHOWN ? "The first 40; results.json has all." : "Each fold's test faces by themselves.",
-            page->e->repeats > 1 ? "Repeat, fold" : "Fold");
+    fm_html(b, "<div class=\"wide\"><table class=\"folds\"><caption>Each fold's test faces by themselves");
+    if (n > FOLDS_SHOWN)
+        fm_html(b, "; the first %d, results.json has all", FOLDS_SHOWN);
+    fm_html(b, ".</caption><thead><tr><th scope=\"col\">%s</th><th scope=\"col\">Trained</th>"
+            "<th scope=\"col\">Tested</th>", page->e->repeats > 1 ? "Repeat, fold" : "Fold");
     for (size_t k = 0; k < sizeof shown / sizeof *shown; k++)
         fm_html(b, "<th scope=\"col\">%s</th>", metric_words[shown[k]].name);
     fm_html(b, "</tr></thead><tbody>");
@@ -269,8 +274,8 @@ void fm_page_folds(const fm_page *page)
 
         fm_html(b, "<tr><th scope=\"row\">");
         if (page->e->repeats > 1)
-            fm_html(b, "%u, ", f->repeat + 1);
-        fm_html(b, "%u</th><td>%s</td>", f->fold + 1, fm_grouped(f->n_train, count));
+            fm_html(b, "%u, ", f->repeat);
+        fm_html(b, "%u</th><td>%s</td>", f->fold, fm_grouped(f->n_train, count));
         fm_html(b, "<td>%s</td>", fm_grouped(f->n_test, count));
         for (size_t k = 0; k < sizeof shown / sizeof *shown; k++) {
             fm_html(b, "<td>");
@@ -294,8 +299,8 @@ static void put_value_over_interval(fm_buf *b, const fm_metric *m)
     fm_html(b, "</td>");
 }
 
-static void put_subgroup(const fm_page *page, const char *name, size_t n, const fm_metric *accuracy, const fm_metric *auc,
-                         bool total)
+static void put_subgroup(const fm_page *page, const char *name, size_t n, const fm_metric *accuracy,
+                         const fm_metric *auc, bool total)
 {
     char count[FM_GROUPED];
 
@@ -310,12 +315,13 @@ void fm_page_subgroups(const fm_page *page)
 {
     const fm_metric *m = page->e->metrics;
 
-    fm_html(page->b, "<div class=\"wide\"><table><caption>Subgroups by sex and age, with 95 %% intervals. Where one class is "
-            "absent there is no AUC.</caption><thead><tr><th scope=\"col\">Subgroup</th><th scope=\"col\">Faces</th>"
-            "<th scope=\"col\">Accuracy</th><th scope=\"col\">AUC</th></tr></thead><tbody>");
+    fm_html(page->b, "<div class=\"wide\"><table><caption>Subgroups by sex and age, with 95 %% intervals. Where one "
+            "class is absent there is no AUC.</caption><thead><tr><th scope=\"col\">Subgroup</th><th "
+            "scope=\"col\">Faces</th><th scope=\"col\">Accuracy</th><th scope=\"col\">AUC</th></tr></thead><tbody>");
     put_subgroup(page, "all faces", page->e->n, &m[FM_METRIC_ACCURACY], &m[FM_METRIC_AUC], true);
     for (size_t i = 0; i < page->n_groups; i++)
-        put_subgroup(page, page->groups[i].name, page->groups[i].n, &page->groups[i].accuracy, &page->groups[i].auc, false);
+        put_subgroup(page, page->groups[i].name, page->groups[i].n, &page->groups[i].accuracy, &page->groups[i].auc,
+                     false);
     fm_html(page->b, "</tbody></table></div>");
 }
 
@@ -353,8 +359,8 @@ void fm_page_provenance(const fm_page *page)
     fm_buf *b = page->b;
     char hex[FM_DIGEST_HEX];
 
-    fm_html(b, "<table class=\"facts\"><caption>With these, and with the photographs, the study can be run again to the same "
-            "results.</caption><tbody>");
+    fm_html(b, "<table class=\"facts\"><caption>With these, and with the photographs, the study can be run again to "
+            "the same results.</caption><tbody>");
     fm_html(b, "<tr><th scope=\"row\">Program</th><td>facemill %s</td></tr>", FM_VERSION);
     put_digest(b, "Study file", &r->study->digest);
     if (!fm_digest_is_zero(&r->store))

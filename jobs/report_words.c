@@ -85,8 +85,9 @@ void fm_page_lead(const fm_page *page)
         fm_html(page->b, " (95&#160;%% interval %.1f to %.1f&#160;%%)", 100 * accuracy->low, 100 * accuracy->high);
     fm_html(page->b, ".");
     put_auc(page);
-    fm_html(page->b, "</p><p class=\"after\">For comparison: calling every face <i>%s</i>, the most frequent class, would be "
-            "correct in %.1f&#160;%%.</p>", fm_page_class(page, c), page->e->n ? 100.0 * (double)largest / (double)page->e->n : 0);
+    fm_html(page->b, "</p><p class=\"after\">For comparison: calling every face <i>%s</i>, the most frequent class, "
+            "would be correct in %.1f&#160;%%.</p>", fm_page_class(page, c),
+            page->e->n ? 100.0 * (double)largest / (double)page->e->n : 0);
 }
 
 /* --- how it was done --- */
@@ -148,12 +149,13 @@ static void put_match(const fm_page *page)
 
 static void put_faces(const fm_page *page)
 {
-    static const char *const choice[] = {"the largest face of a photograph was used", "every face of a photograph was used",
+    static const char *const choice[] = {"the largest face of a photograph was used",
+                                         "every face of a photograph was used",
                                          "a photograph with several faces was left out"};
     const fm_recipe *r = &study_of(page)->recipe;
 
-    fm_html(page->b, " Faces were found with the frontal detector of dlib, five filters on histograms of oriented gradients "
-            "(King 2009)");
+    fm_html(page->b, " Faces were found with the frontal detector of dlib, five filters on histograms of oriented "
+            "gradients (King 2009)");
     if (r->upsample)
         fm_html(page->b, ", in photographs doubled in size %d %s", r->upsample, r->upsample == 1 ? "time" : "times");
     if (r->threshold != 0)
@@ -161,8 +163,8 @@ static void put_faces(const fm_page *page)
     fm_html(page->b, "; %s", choice[r->face]);
     if (r->face_min_pixels)
         fm_html(page->b, ", unless it was narrower than %u pixels", r->face_min_pixels);
-    fm_html(page->b, ". On each, %d landmarks were placed by an ensemble of regression trees (Kazemi and Sullivan 2014); a "
-            "similarity transform to the mean face gave an upright chip of %d x %d pixels with a padding of %g.",
+    fm_html(page->b, ". On each, %d landmarks were placed by an ensemble of regression trees (Kazemi and Sullivan "
+            "2014); a similarity transform to the mean face gave an upright chip of %d x %d pixels, padding %g.",
             r->landmarks, r->chip_size, r->chip_size, r->chip_padding);
 }
 
@@ -171,8 +173,8 @@ static void put_encoder(const fm_page *page)
     const fm_study *s = study_of(page);
 
     if (strcmp(s->encoder, "dlib-resnet") == 0)
-        fm_html(page->b, " Chips were encoded by a frozen residual network (dlib's face recognition model; He et al. 2016): "
-                "%s.", s->embedding ? "its embedding of 128 numbers" : "256 pooled features");
+        fm_html(page->b, " Chips were encoded by a frozen residual network (dlib's face recognition model; He et al. "
+                "2016): %s.", s->embedding ? "its embedding of 128 numbers" : "256 pooled features");
     else
         fm_html(page->b, " Chips were encoded by the frozen network %s (%s).", s->encoder,
                 s->embedding ? "embedding" : "pooled features");
@@ -181,18 +183,18 @@ static void put_encoder(const fm_page *page)
 static void put_head(const fm_page *page)
 {
     const fm_study_head *h = &study_of(page)->head;
-
     char faces[FM_GROUPED];
 
-    fm_html(page->b, "%s faces were evaluated. Codes were standardised by mean and standard deviation of the training faces. ",
-            fm_grouped(page->e->n, faces));
+    fm_html(page->b, "%s faces were evaluated. Codes were standardised by mean and standard deviation of the training "
+            "faces. ", fm_grouped(page->e->n, faces));
     if (h->kind == FM_STUDY_FC)
-        fm_html(page->b, "The classifier, after Liang et al. (2020), was a network of one hidden layer of %d units with ReLU "
-                "and dropout %g, softmax, and cross-entropy with an L2 penalty of %g, trained by Adam (Kingma and Ba 2015) "
-                "with a learning rate of %g in %d epochs of batches of %d.", (int)h->hidden, h->dropout, h->l2,
-                h->learning_rate, (int)h->epochs, (int)h->batch);
+        fm_html(page->b, "The classifier, after Liang et al. (2020), was a network of one hidden layer of %d units "
+                "with ReLU and dropout %g, softmax, and cross-entropy with an L2 penalty of %g, trained by Adam "
+                "(Kingma and Ba 2015) with a learning rate of %g in %d epochs of batches of %d.", (int)h->hidden,
+                h->dropout, h->l2, h->learning_rate, (int)h->epochs, (int)h->batch);
     else if (h->kind == FM_STUDY_LOGISTIC)
-        fm_html(page->b, "The classifier was L2-regularised logistic regression (liblinear, C = %g; Fan et al. 2008).", h->C);
+        fm_html(page->b, "The classifier was L2-regularised logistic regression (liblinear, C = %g; Fan et al. 2008).",
+                h->C);
 }
 
 static void put_split(const fm_page *page)
@@ -220,10 +222,11 @@ static void put_statistics(const fm_page *page)
 {
     char resamples[FM_GROUPED];
 
-    fm_html(page->b, page->e->classes == 2
-                ? " A face was called <i>%s</i> when that was its more probable class."
-                : " A face was called by its most probable class; metrics of one class against the rest are means over "
-                  "classes, the first being <i>%s</i>.", fm_page_class(page, page->e->classes == 2 ? 1 : 0));
+    if (page->e->classes == 2)
+        fm_html(page->b, " A face was called <i>%s</i> when that was its more probable class.", fm_page_class(page, 1));
+    else
+        fm_html(page->b, " A face was called by its most probable class; metrics of one class against the rest are "
+                "means over classes.");
     if (page->e->bootstrap)
         fm_html(page->b, " Intervals are the 2.5th and 97.5th percentiles of %s bootstrap resamples of %s.",
                 fm_grouped(page->e->bootstrap, resamples), fm_page_group_word(page));
@@ -240,8 +243,8 @@ static void put_references(const fm_page *page)
         fm_html(b, "<li>Fan et al. LIBLINEAR: a library for large linear classification. JMLR 9, 2008.</li>");
     if (strcmp(s->encoder, "dlib-resnet") == 0)
         fm_html(b, "<li>He et al. Deep residual learning for image recognition. CVPR 2016.</li>");
-    fm_html(b, "<li>Kazemi and Sullivan. One millisecond face alignment with an ensemble of regression trees. CVPR 2014.</li>"
-            "<li>King. Dlib-ml: a machine learning toolkit. JMLR 10, 2009.</li>");
+    fm_html(b, "<li>Kazemi and Sullivan. One millisecond face alignment with an ensemble of regression trees. CVPR "
+            "2014.</li><li>King. Dlib-ml: a machine learning toolkit. JMLR 10, 2009.</li>");
     if (s->head.kind == FM_STUDY_FC)
         fm_html(b, "<li>Kingma and Ba. Adam: a method for stochastic optimization. ICLR 2015.</li>"
                 "<li>Liang et al. Journal of Medical Internet Research 22(4):e17234, 2020.</li>");

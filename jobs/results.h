@@ -24,6 +24,15 @@ typedef struct {
     fm_digest sha256;
 } fm_results_model;
 
+/* A part of the used faces: one sex, one age band. */
+typedef struct {
+    char name[64];          /* "male", "age 20-29" */
+    char column[8];         /* "sex", "age" */
+    size_t n;               /* faces */
+    size_t of_class[16];    /* faces of the first 16 classes */
+    fm_metric accuracy, auc;
+} fm_subgroup;
+
 /* All borrowed; nothing is freed here. */
 typedef struct {
     const fm_study *study;
@@ -33,6 +42,8 @@ typedef struct {
     const fm_results_model *models;
     size_t n_models;
     size_t pairs;                           /* matched pairs; 0 when not matched */
+    const fm_subgroup *groups;              /* [n_groups] of fm_results_subgroups, which resamples for seconds where */
+    size_t n_groups;                        /* there are many faces; NULL: made again by each output */
     /* this run only */
     const fm_build_counts *build;           /* NULL: left out */
     uint32_t ranks;
@@ -43,17 +54,8 @@ typedef struct {
 /* Do the parts belong together?  Errors: -EINVAL (classes, samples or labels of the evaluation are not the study's). */
 int fm_results_check(const fm_results *r, fm_err *err);
 
-/* A part of the used faces: one sex, one age band. */
-typedef struct {
-    char name[64];          /* "male", "age 20-29" */
-    char column[8];         /* "sex", "age" */
-    size_t n;               /* faces */
-    size_t of_class[16];    /* faces of the first 16 classes */
-    fm_metric accuracy, auc;
-} fm_subgroup;
-
 /* Subgroups by sex and by age band (the study's matching bands, else decades) that
- * have rows, in that order; none where sex or age is unknown everywhere.
+ * have rows, in that order; none where sex or age is unknown everywhere.  A copy of r->groups when there are some.
  * *out  owned by the caller: free().  Errors: -ENOMEM, -EINVAL. */
 int fm_results_subgroups(const fm_results *r, fm_subgroup **out, size_t *n, fm_err *err);
 

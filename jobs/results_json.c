@@ -12,6 +12,8 @@
 #include "base/cpu.h"
 #include "base/text.h"
 
+#define FORMAT (JSON_SORT_KEYS | JSON_INDENT(1) | JSON_REAL_PRECISION(12))
+
 typedef struct {
     const fm_results *r;
     bool failed;        /* an allocation failed somewhere */
@@ -320,7 +322,7 @@ int fm_results_json(const fm_results *r, fm_buf *out, fm_err *err)
     if (rc != 0)
         return rc;
     root = whole(&m, groups, n_groups);
-    if (m.failed || json_dump_callback(root, append, &b, JSON_SORT_KEYS | JSON_INDENT(1) | JSON_REAL_PRECISION(12)) != 0)
+    if (m.failed || json_dump_callback(root, append, &b, FORMAT) != 0)
         b.failed = true;
     fm_buf_u8(&b, '\n');
     if (!b.failed)

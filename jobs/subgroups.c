@@ -65,7 +65,20 @@ static int measure(const fm_results *r, const uint32_t *rows, fm_subgroup *to, f
     return 0;
 }
 
-int fm_results_subgroups(const fm_results *r, fm_subgroup **out, size_t *n, fm_err *err)
+static int copy_groups(const fm_results *r, fm_subgroup **out, size_t *n, fm_err *err)
+{
+    fm_subgroup *copy = malloc((r->n_groups + 1) * sizeof *copy);
+
+    if (!copy)
+        return fm_fail_nomem(err, "subgroups", r->n_groups * sizeof *copy);
+    memcpy(copy, r->groups, r->n_groups * sizeof *copy);
+    *out = copy;
+    *n = r->n_groups;
+    return 0;
+}
+
+/* From the rows. */
+static int make_groups(const fm_results *r, fm_subgroup **out, size_t *n, fm_err *err)
 {
     const fm_evaluation *e = r->evaluation;
     bands b = bands_of(r->study);
@@ -73,7 +86,7 @@ int fm_results_subgroups(const fm_results *r, fm_subgroup **out, size_t *n, fm_e
     fm_subgroup *groups = calloc((size_t)n_groups, sizeof *groups);
     uint32_t *rows = malloc((e->n + 1) * sizeof *rows);
     size_t found = 0;
-    int rc = groups && rows ? fm_results_check(r, err) : fm_fail_nomem(err, "subgroups", e->n * sizeof *rows);
+    int rc = groups && rows ? 0 : fm_fail_nomem(err, "subgroups", e->n * sizeof *rows);
 
     for (int g = 0; rc == 0 && g < n_groups; g++) {
         fm_subgroup *to = &groups[found];
@@ -99,4 +112,13 @@ int fm_results_subgroups(const fm_results *r, fm_subgroup **out, size_t *n, fm_e
     *out = groups;
     *n = found;
     return 0;
+}
+
+int fm_results_subgroups(const fm_results *r, fm_subgroup **out, size_t *n, fm_err *err)
+{
+    int rc = fm_results_check(r, err);
+
+    if (rc != 0)
+        return rc;
+    return r->groups ? copy_groups(r, out, n, err) : make_groups(r, out, n, err);
 }

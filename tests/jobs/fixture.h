@@ -46,7 +46,8 @@ static inline void fixture_study(fm_study *s)
 static inline void fixture_samples(fm_samples *s)
 {
     static const char *const files[FIXTURE_PHOTOS] = {
-        "a/1.jpg", "tab\there.jpg", "line\nbreak.jpg", "back\\slash.jpg", "<script>alert(1)</script>.jpg", "\xff\xfe.jpg",
+        "a/1.jpg", "tab\there.jpg", "line\nbreak.jpg", "back\\slash.jpg", "<script>alert(1)</script>.jpg",
+        "\xff\xfe.jpg",
         "\" onerror=\"x.jpg", "b/2.jpg", "b/3.jpg", "b/4.jpg", "b/5.jpg", "b/6.jpg"};
 
     memset(s, 0, sizeof *s);

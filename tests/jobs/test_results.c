@@ -224,6 +224,13 @@ static void subgroups_by_sex_and_age_band(void)
     CHECK_INT(g[4].n, 3);       /* 34, 42 and the last edge, 46 */
     free(g);
 
+    x->results.groups = (fm_subgroup[]){{.name = "made before", .n = 3}};
+    x->results.n_groups = 1;
+    REQUIRE(fm_results_subgroups(&x->results, &g, &n, NULL) == 0);
+    CHECK(n == 1 && strcmp(g[0].name, "made before") == 0);
+    free(g);
+    x->results.groups = NULL;
+
     for (size_t i = 0; i < x->samples.n; i++) {
         x->samples.v[i].sex = FM_SEX_UNKNOWN;
         x->samples.v[i].age = NAN;
@@ -296,7 +303,8 @@ static void ledger_has_a_row_a_photograph(void)
     text = strndup((const char *)b.data, b.size);
     for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest), row++) {
         if (row == 0)
-            CHECK_STR(line, "clinic/a/1.jpg\tclinic\tclinic/a/1.jpg\ta/1.jpg\tused\t\tPremature end\\tof file\tmale\t18\t"
+            CHECK_STR(line, "clinic/a/1.jpg\tclinic\tclinic/a/1.jpg\ta/1.jpg\tused\t\tPremature end\\tof "
+                    "file\tmale\t18\t"
                       "case\xff\tjpeg\t200\t100\t6\t90\t0\t2\t1\t-3\t4\t50\t60\t0.100000001\t2");
         if (row == 5)
             CHECK_STR(line, "clinic/\xff\xfe.jpg\tclinic\tclinic/\xff\xfe.jpg\t\xff\xfe.jpg\tleft_out\tno_face\t"
