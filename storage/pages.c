@@ -20,7 +20,7 @@
 #define MAGIC 0xBEEFC0DEu
 #define DATA_VERSION 1
 #define PAGE_BYTES_MIN 256u
-#define PAGE_BYTES_MAX 65536u
+#define PAGE_BYTES_MAX 32768u
 #define DEPTH_MAX 32            /* LMDB's cursors go no deeper */
 #define NO_PAGE UINT64_MAX      /* root of an empty tree */
 
@@ -195,34 +195,35 @@ static int check_big_value(const walk *w, uint64_t page, const uint8_t *value, u
     return rc != 0 ? rc : check_free_list(w, first, count, value_bytes);
 }
 
-/* room  from the node to the end of its page. */
-static int check_leaf_node(walk *w, uint64_t page, const uint8_t *node, uint32_t room)
+/* What a node takes of its page, as LMDB rounds it. */
+static uint64_t node_bytes(const uint8_t *node, bool leaf)
+{
+    uint64_t bytes = NODE_HEADER + u16_at(node + 6);
+
+    if (leaf)
+        bytes += u16_at(node + 4) & NODE_BIG ? 8 : u16_at(node) | (uint32_t)u16_at(node + 2) << 16;
+    return bytes + (bytes & 1);
+}
+
+static int check_leaf_node(walk *w, uint64_t page, const uint8_t *node)
 {
     uint32_t value_bytes = u16_at(node) | (uint32_t)u16_at(node + 2) << 16;
-    uint32_t key_bytes = u16_at(node + 6);
-    bool big = u16_at(node + 4) & NODE_BIG;
+    const uint8_t *value = node + NODE_HEADER + u16_at(node + 6);
 
-    if ((u16_at(node + 4) & ~NODE_BIG) != 0)
+    if ((u16_at(node + 4) & ~NODE_BIG) != 0 || (w->free_pages && u16_at(node + 6) != 8))
         return damaged(w, page, "a node of a kind that is never written");
-    if (key_bytes > room - NODE_HEADER || (big ? 8 : value_bytes) > room - NODE_HEADER - key_bytes ||
-        (w->free_pages && key_bytes != 8))
-        return damaged(w, page, "a node leaves its page");
     w->entries++;
-    if (big)
-        return check_big_value(w, page, node + NODE_HEADER + key_bytes, value_bytes);
-    if (w->free_pages)
-        return check_free_list(w, page, value_bytes < 8 ? 0 : u64_at(node + NODE_HEADER + key_bytes), value_bytes);
-    return 0;
+    if (u16_at(node + 4) & NODE_BIG)
+        return check_big_value(w, page, value, value_bytes);
+    return w->free_pages ? check_free_list(w, page, value_bytes < 8 ? 0 : u64_at(value), value_bytes) : 0;
 }
 
 static int walk_page(walk *w, uint64_t page, unsigned level);
 
-static int check_branch_node(walk *w, uint64_t page, const uint8_t *node, uint32_t room, unsigned level)
+static int walk_child(walk *w, const uint8_t *node, unsigned level)
 {
     uint64_t child = u16_at(node) | (uint64_t)u16_at(node + 2) << 16 | (uint64_t)u16_at(node + 4) << 32;
 
-    if (u16_at(node + 6) > room - NODE_HEADER)
-        return damaged(w, page, "a node leaves its page");
     return walk_page(w, child, level + 1);
 }
 
@@ -236,32 +237,46 @@ static int count_page(walk *w, uint64_t page, bool leaf)
     return 0;
 }
 
+/* Header, node places and node sizes: what reading, and writing too, takes on trust. */
+static int check_layout(const walk *w, uint64_t page, const uint8_t *b, bool leaf)
+{
+    uint32_t lower = u16_at(b + 12), upper = u16_at(b + 14);
+    uint64_t used = 0, bytes;
+    uint32_t nodes = lower < PAGE_HEADER ? 0 : (lower - PAGE_HEADER) / 2;
+
+    if (u64_at(b) != page || u16_at(b + 10) != (leaf ? PAGE_LEAF : PAGE_BRANCH) || lower < PAGE_HEADER ||
+        upper < lower || upper > w->page_bytes)
+        return damaged(w, page, "its header is damaged");
+    if (nodes < (leaf || w->free_pages ? 1 : 2))    /* LMDB asserts two, but not among free pages */
+        return damaged(w, page, "it holds too few nodes");
+    for (uint32_t i = 0; i < nodes; i++) {
+        uint32_t at = u16_at(b + PAGE_HEADER + 2 * i);
+
+        if (at < upper || at + NODE_HEADER > w->page_bytes || (at & 1))
+            return damaged(w, page, "a node lies outside its page");
+        bytes = node_bytes(b + at, leaf);
+        if (bytes > w->page_bytes - at || bytes > w->page_bytes - upper - used)
+            return damaged(w, page, "a node leaves its page");
+        used += bytes;
+    }
+    return 0;
+}
+
 static int walk_page(walk *w, uint64_t page, unsigned level)
 {
     uint8_t *b = w->pages + (size_t)level * w->page_bytes;
     bool leaf = level + 1 == w->tree->depth;
-    unsigned lower, keys;
     int rc;
 
     if (page < 2 || page > w->last)
         return damaged(w, page, "a page number outside the file");
-    if ((rc = count_page(w, page, leaf)) != 0 || (rc = read_page_bytes(w, page, 0, b, w->page_bytes)) != 0)
+    if ((rc = count_page(w, page, leaf)) != 0 || (rc = read_page_bytes(w, page, 0, b, w->page_bytes)) != 0 ||
+        (rc = check_layout(w, page, b, leaf)) != 0)
         return rc;
-    lower = u16_at(b + 12);
-    if (u64_at(b) != page || u16_at(b + 10) != (leaf ? PAGE_LEAF : PAGE_BRANCH))
-        return damaged(w, page, "its header is damaged");
-    if (lower < PAGE_HEADER || lower > w->page_bytes || u16_at(b + 14) < lower)
-        return damaged(w, page, "its header is damaged");
-    keys = (lower - PAGE_HEADER) / 2;
-    if (keys < (leaf || w->free_pages ? 1 : 2))     /* LMDB asserts two, but not among free pages */
-        return damaged(w, page, "it holds too few nodes");
-    for (unsigned i = 0; i < keys && rc == 0; i++) {
-        uint32_t at = u16_at(b + PAGE_HEADER + 2 * i);
+    for (unsigned i = 0; i < (u16_at(b + 12) - (unsigned)PAGE_HEADER) / 2 && rc == 0; i++) {
+        const uint8_t *node = b + u16_at(b + PAGE_HEADER + 2 * i);
 
-        if (at < lower || at + NODE_HEADER > w->page_bytes)
-            return damaged(w, page, "a node lies outside its page");
-        rc = leaf ? check_leaf_node(w, page, b + at, w->page_bytes - at)
-                  : check_branch_node(w, page, b + at, w->page_bytes - at, level);
+        rc = leaf ? check_leaf_node(w, page, node) : walk_child(w, node, level);
     }
     return rc;
 }
