@@ -66,8 +66,6 @@ static uint32_t u32_of(const MDB_val *v)
     return fm_reader_u32(&r);
 }
 
-/* Segments. */
-
 static int segment_parse(const fm_catalog *c, uint32_t number, const MDB_val *v, fm_catalog_segment *out, fm_err *err)
 {
     fm_reader r = fm_reader_init(v->mv_data, v->mv_size);
@@ -101,8 +99,7 @@ static int segment_put(fm_catalog *c, MDB_txn *txn, const fm_catalog_segment *s,
     size_t n = strlen(s->name);
 
     v[0] = (uint8_t)s->state;
-    for (int i = 0; i < 8; i++)
-        v[1 + i] = (uint8_t)(s->records >> (8 * i));
+    fm_catalog_le(v + 1, s->records, 8);
     memcpy(v + SEGMENT_HEADER_BYTES, s->name, n);
     return fm_catalog_put(c, txn, k.b, sizeof k.b, v, SEGMENT_HEADER_BYTES + n, err);
 }
@@ -112,6 +109,7 @@ static int add_segment(fm_catalog *c, MDB_txn *txn, void *ctx, fm_err *err)
     fm_catalog_segment *s = ctx;
     name_key k = key_of_name(s->name);
     uint64_t number = 0;
+    uint8_t value[4];
     MDB_val v;
     int rc = fm_catalog_get(c, txn, k.b, k.n, 4, &v, err);
 
@@ -125,9 +123,8 @@ static int add_segment(fm_catalog *c, MDB_txn *txn, void *ctx, fm_err *err)
     if ((rc = fm_catalog_put_number(c, txn, FM_CATALOG_NEXT, 4, number + 1, err)) != 0 ||
         (rc = segment_put(c, txn, s, err)) != 0)
         return rc;
-    return fm_catalog_put(c, txn, k.b, k.n,
-                          (uint8_t[]){(uint8_t)number, (uint8_t)(number >> 8), (uint8_t)(number >> 16),
-                                      (uint8_t)(number >> 24)}, 4, err);
+    fm_catalog_le(value, number, sizeof value);
+    return fm_catalog_put(c, txn, k.b, k.n, value, sizeof value, err);
 }
 
 int fm_catalog_add_segment(fm_catalog *c, const char *name, uint32_t *number, fm_err *err)
@@ -181,8 +178,9 @@ static int delete_key(fm_catalog *c, MDB_txn *txn, void *key, size_t n, fm_err *
     MDB_val at = {n, key};
     int rc = mdb_del(txn, c->all, &at, NULL);
 
-    return rc == 0 || rc == MDB_NOTFOUND || rc == MDB_MAP_FULL ? (rc == MDB_MAP_FULL ? rc : 0)
-                                                               : fm_lmdb_fail(err, rc, c->dir, "remove an entry");
+    if (rc == 0 || rc == MDB_NOTFOUND)
+        return 0;
+    return rc == MDB_MAP_FULL ? rc : fm_lmdb_fail(err, rc, c->dir, "remove an entry");
 }
 
 static int lose_segment(fm_catalog *c, MDB_txn *txn, void *ctx, fm_err *err)
@@ -260,8 +258,6 @@ int fm_catalog_each_segment(fm_catalog *c, int (*fn)(void *ctx, const fm_catalog
     return rc;
 }
 
-/* Records. */
-
 /* -ENOENT without a word. */
 static int record_get(fm_catalog *c, MDB_txn *txn, fm_record_kind kind, const fm_digest *key, uint32_t *segment,
                       fm_err *err)
@@ -324,8 +320,6 @@ int fm_catalog_each_record(fm_catalog *c,
     return rc != 0 ? rc : each_entry(c, FM_CATALOG_PHOTO, visit_record, &photo, err);
 }
 
-/* Files and acknowledgements. */
-
 static int file_parse(const fm_catalog *c, const MDB_val *v, fm_catalog_file *out, fm_err *err)
 {
     fm_reader r = fm_reader_init(v->mv_data, v->mv_size);
@@ -382,10 +376,8 @@ static int file_put(fm_catalog *c, MDB_txn *txn, const char *path, const fm_cata
     short_key k = key_of_path(path);
     uint8_t v[FILE_BYTES];
 
-    for (int i = 0; i < 8; i++) {
-        v[i] = (uint8_t)(f->size_bytes >> (8 * i));
-        v[8 + i] = (uint8_t)((uint64_t)f->mtime_ns >> (8 * i));
-    }
+    fm_catalog_le(v, f->size_bytes, 8);
+    fm_catalog_le(v + 8, (uint64_t)f->mtime_ns, 8);
     v[16] = (uint8_t)f->reason;
     memcpy(v + 17, f->image.b, FM_DIGEST_BYTES);
     memcpy(v + 17 + FM_DIGEST_BYTES, f->photo_key.b, FM_DIGEST_BYTES);
@@ -396,8 +388,9 @@ static int record_put(fm_catalog *c, MDB_txn *txn, fm_record_kind kind, const fm
                       fm_err *err)
 {
     short_key k = key_of(letter_of(kind), key);
-    const uint8_t v[4] = {(uint8_t)segment, (uint8_t)(segment >> 8), (uint8_t)(segment >> 16), (uint8_t)(segment >> 24)};
+    uint8_t v[4];
 
+    fm_catalog_le(v, segment, sizeof v);
     return fm_catalog_put(c, txn, k.b, sizeof k.b, v, sizeof v, err);
 }
 

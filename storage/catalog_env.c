@@ -100,12 +100,17 @@ int fm_catalog_get_number(fm_catalog *c, MDB_txn *txn, uint8_t key, size_t bytes
     return 0;
 }
 
+void fm_catalog_le(uint8_t *to, uint64_t v, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        to[i] = (uint8_t)(v >> (8 * i));
+}
+
 int fm_catalog_put_number(fm_catalog *c, MDB_txn *txn, uint8_t key, size_t bytes, uint64_t v, fm_err *err)
 {
     uint8_t b[8];
 
-    for (size_t i = 0; i < sizeof b; i++)
-        b[i] = (uint8_t)(v >> (8 * i));
+    fm_catalog_le(b, v, bytes);
     return fm_catalog_put(c, txn, &key, 1, b, bytes, err);
 }
 

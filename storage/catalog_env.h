@@ -43,6 +43,7 @@ int fm_catalog_write(fm_catalog *c, fm_catalog_write_fn fn, void *ctx, fm_err *e
 int fm_catalog_get(fm_catalog *c, MDB_txn *txn, const void *key, size_t key_size, size_t size, MDB_val *out, fm_err *err);
 int fm_catalog_put(fm_catalog *c, MDB_txn *txn, const void *key, size_t key_size, const void *value, size_t size,
                    fm_err *err);
+void fm_catalog_le(uint8_t *to, uint64_t v, size_t bytes);     /* little-endian, as values hold numbers */
 int fm_catalog_get_number(fm_catalog *c, MDB_txn *txn, uint8_t key, size_t bytes, uint64_t *out, fm_err *err);
 int fm_catalog_put_number(fm_catalog *c, MDB_txn *txn, uint8_t key, size_t bytes, uint64_t v, fm_err *err);
 

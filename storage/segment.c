@@ -110,7 +110,7 @@ static int commit(fm_segment_writer *w, fm_err *err)
 
     if (!txn)
         return 0;
-    if (fm_fault("segment.commit"))
+    if (w->pending && fm_fault("segment.commit"))
         return lmdb_failed(w, errno, "commit", err);
     w->txn = NULL;
     rc = mdb_txn_commit(txn);
@@ -143,6 +143,19 @@ static int make_room(fm_segment_writer *w, size_t n, fm_err *err)
     return rc != 0 ? lmdb_failed(w, rc, "grow the memory map", err) : 0;
 }
 
+/* The scratch folder, to outlast a power cut as well. */
+static int make_scratch(const char *scratch, fm_err *err)
+{
+    bool there = fm_path_exists(scratch);
+    char parent[FM_PATH_MAX];
+    int rc = fm_dir_make(scratch, err);
+
+    if (rc != 0 || there)
+        return rc;
+    rc = fm_path_join(parent, sizeof parent, scratch, "..", err);
+    return rc != 0 ? rc : fm_dir_sync(parent, err);
+}
+
 /* An empty file that was not there, so that two writers never share one. */
 static int create_file(const fm_segment_writer *w, fm_err *err)
 {
@@ -173,6 +186,7 @@ static int open_env(fm_segment_writer *w, fm_err *err)
     if (rc == 0) {
         mdb_env_stat(w->env, &st);
         w->page_bytes = st.ms_psize;
+        note_used(w);
     }
     return rc != 0 ? fm_lmdb_fail(err, rc, w->path, "start the segment") : 0;
 }
@@ -180,8 +194,6 @@ static int open_env(fm_segment_writer *w, fm_err *err)
 int fm_segment_create(const char *scratch, const char *name, size_t map_bytes, fm_segment_writer **out, fm_err *err)
 {
     fm_segment_writer *w = calloc(1, sizeof *w);
-    bool fresh = !fm_path_exists(scratch);
-    char parent[FM_PATH_MAX];
     int rc;
 
     if (!w)
@@ -190,13 +202,9 @@ int fm_segment_create(const char *scratch, const char *name, size_t map_bytes, f
     w->map_bytes = map_bytes && map_bytes < SIZE_MAX / 4 ? (map_bytes + MAP_STEP - 1) / MAP_STEP * MAP_STEP : MAP_FIRST;
     rc = fm_segment_open_path(w->path, scratch, name, err);
     if (rc == 0)
-        rc = fm_dir_make(scratch, err);
-    if (rc == 0 && fresh && (rc = fm_path_join(parent, sizeof parent, scratch, "..", err)) == 0)
-        rc = fm_dir_sync(parent, err);
+        rc = make_scratch(scratch, err);
     if (rc == 0 && (rc = create_file(w, err)) == 0) {
         rc = open_env(w, err);
-        if (rc == 0)
-            rc = commit(w, err);
         if (rc == 0)
             rc = fm_dir_sync(scratch, err);
         if (rc != 0)

@@ -81,10 +81,12 @@ static int check_segment(void *ctx, const fm_catalog_segment *about)
     v->segments = grown;
     v->wrong = 0;
     rc = fm_segment_open(v->dir, about->name, &s.segment, &why);
-    if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE)
-        return fm_fail(v->err, rc, "segment %s: %s", about->name, why.text);
     if (rc == 0)
         rc = fm_segment_each(s.segment, check_record, v, &why);
+    if (rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE) {      /* says nothing of the segment */
+        fm_segment_release(s.segment);
+        return fm_fail(v->err, rc, "segment %s: %s", about->name, why.text);
+    }
     if (rc != 0) {
         fm_segment_release(s.segment);
         s.segment = NULL;
