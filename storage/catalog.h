@@ -68,7 +68,8 @@ int fm_catalog_find_segment(fm_catalog *c, uint32_t number, fm_catalog_segment *
 int fm_catalog_segment_sealed(fm_catalog *c, uint32_t number, uint64_t records, fm_err *err);
 /* The segment is gone: whatever it held has to be done again. */
 int fm_catalog_segment_lost(fm_catalog *c, uint32_t number, fm_err *err);
-/* All segments in number order, as they were at the call, so that fn may change them; fn stops by returning other than 0, which is returned. */
+/* All segments in number order, as they were at the call, so that fn may change them; fn stops by returning other
+ * than 0, which is returned. */
 int fm_catalog_each_segment(fm_catalog *c, int (*fn)(void *ctx, const fm_catalog_segment *segment), void *ctx,
                             fm_err *err);
 

@@ -63,7 +63,8 @@ void fm_catalog_read_end(fm_catalog *c)
     mdb_txn_reset(c->read);
 }
 
-int fm_catalog_get(fm_catalog *c, MDB_txn *txn, const void *key, size_t key_size, size_t size, MDB_val *out, fm_err *err)
+int fm_catalog_get(fm_catalog *c, MDB_txn *txn, const void *key, size_t key_size, size_t size, MDB_val *out,
+                   fm_err *err)
 {
     MDB_val at = {key_size, (void *)(uintptr_t)key};
     int rc = mdb_get(txn, c->all, &at, out);
@@ -92,7 +93,8 @@ int fm_catalog_get_number(fm_catalog *c, MDB_txn *txn, uint8_t key, size_t bytes
     int rc = fm_catalog_get(c, txn, &key, 1, bytes, &v, err);
 
     if (rc == -ENOENT)
-        return fm_fail(err, -EBADMSG, "%s: entry '%c' is missing: damaged, or not a catalog of facemill's", c->dir, key);
+        return fm_fail(err, -EBADMSG, "%s: entry '%c' is missing: damaged, or not a catalog of facemill's", c->dir,
+                       key);
     if (rc != 0)
         return rc;
     r = fm_reader_init(v.mv_data, v.mv_size);
@@ -319,9 +321,11 @@ static int lock_store(const fm_catalog *c, int *out, fm_err *err)
 
 static int create_store(fm_catalog *c, fm_err *err)
 {
+    char parent[FM_PATH_MAX];
     int lock, rc = fm_dir_make(c->store, err);
 
-    if (rc != 0 || (rc = lock_store(c, &lock, err)) != 0)
+    if (rc != 0 || (rc = fm_path_join(parent, sizeof parent, c->store, "..", err)) != 0 ||
+        (rc = fm_dir_sync(parent, err)) != 0 || (rc = lock_store(c, &lock, err)) != 0)
         return rc;
     if (!fm_path_exists(c->dir))
         rc = create_renamed(c, err);

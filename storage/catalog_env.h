@@ -40,7 +40,8 @@ int fm_catalog_write(fm_catalog *c, fm_catalog_write_fn fn, void *ctx, fm_err *e
 
 /* Within a transaction.  get: -ENOENT without a word when there is none, -EBADMSG when it has another length
  * than size (0: any).  put: as fm_catalog_write_fn. */
-int fm_catalog_get(fm_catalog *c, MDB_txn *txn, const void *key, size_t key_size, size_t size, MDB_val *out, fm_err *err);
+int fm_catalog_get(fm_catalog *c, MDB_txn *txn, const void *key, size_t key_size, size_t size, MDB_val *out,
+                   fm_err *err);
 int fm_catalog_put(fm_catalog *c, MDB_txn *txn, const void *key, size_t key_size, const void *value, size_t size,
                    fm_err *err);
 void fm_catalog_le(uint8_t *to, uint64_t v, size_t bytes);     /* little-endian, as values hold numbers */

@@ -83,7 +83,7 @@ int fm_record_decode(const void *bytes, size_t n, fm_record_kind kind, const fm_
     if (r.failed || magic != MAGIC)
         return fm_fail(err, -EBADMSG, "%s record %s: not one of facemill's", fm_record_kind_name(kind), hex);
     if (version != VERSION)
-        return fm_fail(err, -EPROTO, "%s record %s: format version %u where %u is expected; use the facemill that wrote it",
+        return fm_fail(err, -EPROTO, "%s record %s: format version %u where %u is expected; use the one that wrote it",
                        fm_record_kind_name(kind), hex, version, VERSION);
     if ((wrong = damage(r, bytes, n, kind, key, &found)))
         return fm_fail(err, -EBADMSG, "%s record %s: %s", fm_record_kind_name(kind), hex, wrong);

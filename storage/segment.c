@@ -57,8 +57,8 @@ int fm_segment_open_path(char *out, const char *scratch, const char *name, fm_er
     char file[FM_SEGMENT_NAME_MAX + 8];
 
     if (!fm_segment_name_valid(name))
-        return fm_fail(err, -EINVAL, "segment \"%.80s\": a name is letters, digits, \"-\" and \"_\", at most %d of them",
-                       name, FM_SEGMENT_NAME_MAX - 1);
+        return fm_fail(err, -EINVAL, "segment \"%.80s\": a name is at most %d letters, digits, \"-\" and \"_\"", name,
+                       FM_SEGMENT_NAME_MAX - 1);
     snprintf(file, sizeof file, "%s.open", name);
     return fm_path_join(out, FM_PATH_MAX, scratch, file, err);
 }

@@ -2,7 +2,8 @@
  *
  * Open segments live in a scratch folder (SCRATCH/NAME.open); sealing syncs them
  * and renames them into STORE/segments/NAME, where they never change again.
- * Never MDB_WRITEMAP: a full disk would be a SIGBUS. */
+ * Never MDB_WRITEMAP: a full disk would be a SIGBUS.
+ * Threads: one a handle. */
 #ifndef FM_STORAGE_SEGMENT_H
 #define FM_STORAGE_SEGMENT_H
 

@@ -127,7 +127,8 @@ static int check_entry(void *ctx, fm_record_kind kind, const uint8_t key[FM_CATA
     for (int i = 0; i < FM_CATALOG_KEY_BYTES; i++)
         snprintf(hex + 2 * i, 3, "%02x", key[i]);
     v->damaged += s->short_of ? 0 : 1;
-    tell(v, "%s record %s...: the catalog has it in segment %u, which does not", fm_record_kind_name(kind), hex, segment);
+    tell(v, "%s record %s...: the catalog has it in segment %u, which does not", fm_record_kind_name(kind), hex,
+         segment);
     return 0;
 }
 

@@ -417,6 +417,42 @@ static void acknowledged_records_survive_sigkill(void)
     CHECK(total > 0);
 }
 
+/* Killed at each step of the way, not only where a clock happens to strike: thirty records, a commit after each ten. */
+static void a_kill_at_any_step_loses_nothing_acknowledged(void)
+{
+    static const struct { const char *fault; uint64_t records; } steps[] = {
+        {"segment.put:1:kill", 0},    {"segment.put:11:kill", 10},  {"segment.commit:1:kill", 0},
+        {"segment.commit:3:kill", 20}, {"segment.seal:1:kill", 30}, {"segment.sync:1:kill", 30},
+        {"segment.rename:1:kill", 30},
+    };
+
+    if (!places())
+        return;
+    for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {
+        uint64_t records = 99;
+        int status = 0;
+        char name[16];
+        pid_t child = fork();
+
+        REQUIRE(child >= 0);
+        snprintf(name, sizeof name, "step%zu", k);
+        if (child == 0) {
+            fm_segment_writer *w;
+
+            fm_fault_set(steps[k].fault);
+            if (fm_segment_create(scratch, name, 0, &w, NULL) != 0)
+                _exit(1);
+            for (uint64_t i = 0; i < 30; i++)
+                if (put(w, i, NULL) != 0 || (i % 10 == 9 && fm_segment_commit(w, NULL) != 0))
+                    _exit(1);
+            _exit(fm_segment_seal(w, store, NULL) == 0 ? 0 : 1);
+        }
+        CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+        CHECK_INT(fm_segment_adopt(scratch, name, store, &records, NULL), 0);
+        CHECK_INT(records, steps[k].records);
+    }
+}
+
 /* Another file system for the scratch folder: the segment is copied. */
 static void sealing_crosses_file_systems(void)
 {
@@ -528,4 +564,5 @@ CHECK_MAIN(CHECK_CASE(sealed_records_read_back), CHECK_CASE(names_are_checked), 
            CHECK_CASE(each_visits_in_key_order), CHECK_CASE(a_failure_condemns_and_keeps_what_is_committed),
            CHECK_CASE(a_failed_seal_can_be_adopted), CHECK_CASE(adopting_refuses_what_it_must_not_touch),
            CHECK_CASE(a_full_disk_is_an_error), CHECK_CASE(acknowledged_records_survive_sigkill),
+           CHECK_CASE(a_kill_at_any_step_loses_nothing_acknowledged),
            CHECK_CASE(sealing_crosses_file_systems), CHECK_CASE(damage_never_crashes))

@@ -182,7 +182,7 @@ static int verify(uint64_t *checked, uint64_t *damaged)
 static bool flip(const char *path, size_t at, uint8_t mask)
 {
     int fd = open(path, O_RDWR);
-    uint8_t byte;
+    uint8_t byte = 0;
     bool ok = fd >= 0 && pread(fd, &byte, 1, (off_t)at) == 1;
 
     byte ^= mask;
