@@ -67,8 +67,8 @@ static const struct {
     {"warn", "error", "cut short: ", 72},
     /* FF D8 without the FF of a marker behind it; nothing that writes JPEG does so */
     {"warn", "error", "neither a JPEG nor a PNG file", 31},
-    /* two components: nobody says which colours those are */
-    {"warn", "error", "Unsupported color conversion request", 18},
+    /* nobody says which colours those are */
+    {"warn", "error", "not 1, 3 or 4 colour components", 18},
     /* a hundred scans over a few pixels, from fuzzers */
     {"warn", "error", "too many scans", 1},
     /* a progressive file cut behind a scan and ended with a marker: blurred, and not an oddity to be silent about */

@@ -155,6 +155,9 @@ static void choose_colours(jpeg_job *job)
 {
     struct jpeg_decompress_struct *c = &job->c;
 
+    if (c->jpeg_color_space == JCS_UNKNOWN)
+        leave(job, fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG,
+                                  "not 1, 3 or 4 colour components but %d: convert it to RGB", c->num_components));
     if (c->num_components == 4 || c->jpeg_color_space == JCS_CMYK || c->jpeg_color_space == JCS_YCCK)
         c->out_color_space = JCS_CMYK;
     else
