@@ -43,7 +43,7 @@ TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$B/%)
 HEADERS  := $(wildcard */*.h */*/*.h)
 
-.PHONY: all tests check check-unit check-system demo bench lint install clean help
+.PHONY: all tests check check-unit check-system demo bench fuzz lint install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -80,6 +80,8 @@ $B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o 
 	@echo "  LINK  $@"
 	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$B/tests/image/test_memory: $B/tests/alloc.o
+
 SYSTEM_TESTS := $(wildcard tests/system/test_*.sh)
 SYSTEM_ENV = FACEMILL=$(CURDIR)/$B/facemill JSON=$(CURDIR)/$B/tests/json BUILD=$(CURDIR)/$B
 
@@ -102,6 +104,24 @@ $B/tests/json: $B/tests/json.o
 demo: $B/facemill  ## a whole study on generated faces
 	@[ -f build/demo/study.yaml ] || { rm -rf build/demo; $B/facemill synth --out build/demo --cases 150 --controls 200; }
 	@$B/facemill run build/demo/study.yaml
+
+# Fuzzers: their own variant with clang, each started from seeds that a program makes.
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 10
+FUZZ_VARIANT := SAN=address,undefined,fuzzer-no-link CC=clang
+
+fuzz:  ## fuzz the codecs (needs clang), each FUZZ_SECONDS=10 long; ONLY=decode for one
+	+$Q$(MAKE) --no-print-directory $(FUZZ_VARIANT) $(addprefix fuzz-,$(filter $(ONLY)%,$(FUZZERS)))
+
+fuzz-%: $B/tests/fuzz/fuzz_% $B/tests/fuzz/seeds
+	$Q$B/tests/fuzz/seeds $B/corpus && mkdir -p $B/corpus/$*
+	$Qcd $B/corpus && ../tests/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=16384 \
+	    -print_final_stats=1 -verbosity=0 -artifact_prefix=$*- $* >$*.log 2>&1 || { cat $*.log; exit 1; }
+	@echo "fuzz $*: $$(sed -n 's/^stat::number_of_executed_units: *//p' $B/corpus/$*.log) inputs, no finding"
+
+$B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libfacemill.a
+	@echo "  LINK  $@"
+	$Q$(MPICC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
 lint: $(HEADERS:%.h=$B/headers/%.ok)  ## layers, headers that compile alone, forbidden words
 	@sh tests/lint
@@ -132,4 +152,4 @@ clean:  ## remove everything that was built
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d) $B/bench/bench.d
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d fuzz/seeds.d) $B/bench/bench.d

@@ -272,6 +272,24 @@ static void png_kinds(void)
     check_png(&(picture_png){1, 1, 1, PNG_COLOR_TYPE_GRAY, noise, .interlaced = true});
 }
 
+/* libpng would ask for these bytes before it reads them. */
+static void png_chunk_larger_than_its_file(void)
+{
+    uint8_t grey[4] = {0}, exif[64];
+    size_t n = picture_exif(exif, 6, false) - 6;
+    fm_buf file = FM_BUF_INIT;
+    fm_image image = FM_IMAGE_INIT;
+    fm_decode_info info;
+
+    picture_png_write(&(picture_png){2, 2, 8, PNG_COLOR_TYPE_GRAY, grey, .exif = exif + 6, .exif_bytes = n}, &file);
+    REQUIRE(file.size > 60 && memcmp(file.data + 37, "eXIf", 4) == 0);
+    file.data[33] = 0x4b;
+    CHECK_INT(decode(&file, &image, &info), -EBADMSG);
+    CHECK(!image.pixels);
+    CHECK_INT(info.warnings, 0);        /* not even begun */
+    fm_buf_fini(&file);
+}
+
 /* The same pixels as Pillow gives; tests/image/pillow.py wrote the table. */
 static void photographs_as_pillow(void)
 {
@@ -308,4 +326,5 @@ static void photographs_as_pillow(void)
 }
 
 CHECK_MAIN(CHECK_CASE(every_format_is_named), CHECK_CASE(jpeg_kinds), CHECK_CASE(two_components_are_no_colour),
-           CHECK_CASE(quality_is_read_from_tables), CHECK_CASE(png_kinds), CHECK_CASE(photographs_as_pillow))
+           CHECK_CASE(quality_is_read_from_tables), CHECK_CASE(png_kinds), CHECK_CASE(png_chunk_larger_than_its_file),
+           CHECK_CASE(photographs_as_pillow))

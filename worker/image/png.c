@@ -16,7 +16,8 @@
 #include "worker/image/exif.h"
 
 #define SIDE_MAX (1u << 20)
-#define CHUNK_BYTES_MAX (16u << 20)     /* IDAT is streamed and not meant by this */
+#define SIGNATURE_BYTES 8
+#define EXIF_BYTES_MAX (16u << 20)      /* the only chunk of any length that the library keeps */
 #define DEFLATE_RATIO_MAX 1032u
 
 typedef struct {
@@ -70,6 +71,27 @@ static void on_read(png_structp png, png_bytep to, size_t n)
         png_error(png, "the file ends early");
     memcpy(to, job->at, n);
     job->at += n;
+}
+
+/* Every chunk ends within the file and EXIF is no larger than it may be: the library asks for
+ * a chunk's memory before it reads it, and only warns above png_set_chunk_malloc_max. */
+static int check_chunks(png_job *job, const uint8_t *at)
+{
+    while (job->end - at >= 12) {
+        size_t n = png_get_uint_32(at), left = (size_t)(job->end - at) - 12;
+        bool exif = memcmp(at + 4, "eXIf", 4) == 0;
+
+        if (n > left)
+            return fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG,
+                                  "cut short: %zu bytes left for a chunk of %zu", left, n);
+        if (exif && n > EXIF_BYTES_MAX)
+            return fm_decode_fail(job->info, FM_DECODE_ERROR, job->err, -EBADMSG,
+                                  "%zu bytes of EXIF data: at most %u are read", n, EXIF_BYTES_MAX);
+        if (memcmp(at + 4, "IEND", 4) == 0)
+            break;
+        at += n + 12;
+    }
+    return 0;
 }
 
 static void skip_what_changes_no_pixel(png_structp png)
@@ -146,9 +168,12 @@ static void decode(png_job *job, size_t n)
     png_structp png = job->png;
     int rc;
 
+    rc = check_chunks(job, job->at + SIGNATURE_BYTES);
+    if (rc != 0)
+        leave(job, rc);
     png_set_read_fn(png, job, on_read);
     png_set_user_limits(png, SIDE_MAX, SIDE_MAX);
-    png_set_chunk_malloc_max(png, CHUNK_BYTES_MAX);
+    png_set_chunk_malloc_max(png, 0);   /* check_chunks has seen to it */
     skip_what_changes_no_pixel(png);
     png_read_info(png, job->header);
     rc = fm_decode_size(job->info, job->limits, png_get_image_width(png, job->header),

@@ -1,0 +1,205 @@
+/* Writes what the fuzzers start from: seeds DIR makes DIR/FUZZER/NAME, each small and valid. */
+#include <png.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "proto/join.h"
+#include "proto/message.h"
+#include "tests/pictures.h"
+
+#define SIDE 24
+
+static const char *root;
+
+/* Writes b and empties it. */
+static void save(const char *fuzzer, const char *name, fm_buf *b)
+{
+    char dir[FM_PATH_MAX], path[FM_PATH_MAX];
+    fm_err err = FM_ERR_INIT;
+
+    if (fm_path_join(dir, sizeof dir, root, fuzzer, &err) != 0 || fm_dir_make(dir, &err) != 0 ||
+        fm_path_join(path, sizeof path, dir, name, &err) != 0 || fm_file_write(path, b->data, b->size, &err) != 0) {
+        fprintf(stderr, "seeds: %s\n", err.text);
+        exit(1);
+    }
+    b->size = 0;
+}
+
+static void save_jpeg(const char *name, picture_jpeg p)
+{
+    fm_buf b = FM_BUF_INIT;
+
+    p.width = p.height = SIDE;
+    if (picture_jpeg_write(&p, &b))
+        save("decode", name, &b);
+    fm_buf_fini(&b);
+}
+
+static void pictures(void)
+{
+    uint8_t exif[64], cmyk[4 * SIDE * SIDE] = {0}, *scene = picture_scene(SIDE, SIDE);
+    size_t n = picture_exif(exif, 6, false);
+    static const int colours[] = {PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_PALETTE,
+                                  PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB_ALPHA};
+    uint8_t rows[8 * SIDE * SIDE] = {0};
+    fm_buf b = FM_BUF_INIT;
+    char name[32];
+
+    save_jpeg("grey.jpg", (picture_jpeg){.components = 1, .samples = scene});
+    save_jpeg("halved.jpg", (picture_jpeg){.components = 3, .samples = scene, .halved = true, .restart_rows = 1});
+    save_jpeg("progressive.jpg", (picture_jpeg){.components = 3, .samples = scene, .progressive = true});
+    save_jpeg("arithmetic.jpg", (picture_jpeg){.components = 3, .samples = scene, .arithmetic = true});
+    save_jpeg("turned.jpg", (picture_jpeg){.components = 3, .samples = scene, .exif = exif, .exif_bytes = n});
+    save_jpeg("cmyk.jpg", (picture_jpeg){.components = 4, .samples = cmyk});
+    save_jpeg("ycck.jpg", (picture_jpeg){.components = 4, .samples = cmyk, .ycck = true, .progressive = true});
+    for (int i = 0; i < 10; i++) {
+        picture_png p = {SIDE, SIDE, 8, colours[i / 2], rows, .interlaced = i % 2, .exif = exif + 6, .exif_bytes = n - 6};
+
+        p.palette = p.colours == PNG_COLOR_TYPE_PALETTE ? scene : NULL;
+        p.transparent = !(p.colours & PNG_COLOR_MASK_ALPHA);
+        p.exif_last = i % 2;
+        p.depth = p.palette ? 1 << i % 4 : i % 2 ? 16 : 8;
+        picture_png_write(&p, &b);
+        snprintf(name, sizeof name, "%d.png", i);
+        save("decode", name, &b);
+    }
+    for (int big = 0; big < 2; big++) {
+        fm_buf_put(&b, exif, picture_exif(exif, 6, big));
+        save("exif", big ? "big" : "little", &b);
+    }
+    free(scene);
+    fm_buf_fini(&b);
+}
+
+static void messages(void)
+{
+    fm_buf b = FM_BUF_INIT;
+
+    for (int type = 1; type < FM_MSG_TYPE_END; type++) {
+        fm_message m;
+
+        fm_message_init(&m, (fm_message_type)type);
+        fm_message_set_text(&m, "e0007-w0003-000001", NULL);
+        fm_recipe_default(&m.recipe);
+        fm_message_add_segment(&m, "first", NULL);
+        if (type == FM_MSG_LEASE || type == FM_MSG_ACK)
+            fm_message_room(&m, 2, NULL);
+        for (uint32_t i = 0; type == FM_MSG_LEASE && i < m.n_items; i++)
+            m.items[i].path = strdup("/photos/a.jpg");
+        fm_message_encode(&m, &b);
+        save("message", fm_message_name((fm_message_type)type), &b);
+        fm_message_fini(&m);
+    }
+    fm_buf_fini(&b);
+}
+
+/* Without the digest at the end, which the fuzzer adds. */
+static void join(void)
+{
+    static const fm_join j = {.endpoint = "tcp://127.0.0.1:4711", .run = 1, .epoch = 2, .store_dir = "/store",
+                              .scratch_dir = "/tmp", .encoder = {.path = "/m.dat"}};
+    fm_buf b = FM_BUF_INIT;
+
+    fm_join_encode(&j, &b);
+    b.size -= FM_DIGEST_BYTES;
+    save("join", "join", &b);
+    fm_buf_fini(&b);
+}
+
+static void study(void)
+{
+    static const char text[] =
+        "name: demo\nseed: 7\nout: results/demo\n"
+        "cohorts:\n  - {name: clinic, role: case, format: csv, path: clinic/manifest.csv}\n"
+        "  - {name: population, role: control, format: utkface, path: faces}\n"
+        "select: {age: [10, 120], race: [white, asian]}\n"
+        "match: {by: [sex, age], bands: [0,10,20], ratio: 2}\n"
+        "recipe:\n  detector: {kind: hog, upsample: 1, threshold: 0.5, face: only}\n  landmarks: 5\n"
+        "  chip: {size: 150, padding: 0.25}\n  mask: none\n"
+        "encoder: {model: dlib-resnet, code: embedding}\ntask: {label: age>=40}\n"
+        "head: {kind: fc, hidden: 32, dropout: 0.25, l2: 1e-3, learning_rate: 1e-3, batch: 10, epochs: 5}\n"
+        "evaluate: {split: kfold, folds: 10, repeats: 2, group: subject, test_fraction: 0.5, bootstrap: 100}\n"
+        "store: {encrypt: false}\ncluster: {nodes: 1, ranks: 0}\n";
+    fm_buf b = FM_BUF_INIT;
+
+    fm_buf_put(&b, text, sizeof text - 1);
+    save("study", "demo.yaml", &b);
+    fm_buf_put(&b, "cohorts: [{name: a, role: case, format: folder, path: a}]\nmatch: none\n", 71);
+    save("study", "short.yaml", &b);
+    fm_buf_fini(&b);
+}
+
+/* A whole number as dlib writes it, of at most one byte. */
+static void put_int(fm_buf *b, int v)
+{
+    fm_buf_u8(b, v < 0 ? 0x81 : 0x01);
+    fm_buf_u8(b, (uint8_t)abs(v));
+}
+
+/* v / 4 as mantissa and exponent. */
+static void put_quarters(fm_buf *b, int v)
+{
+    put_int(b, v);
+    put_int(b, -2);
+}
+
+static void put_column(fm_buf *b, int n, int step)
+{
+    put_int(b, -n);
+    put_int(b, -1);
+    for (int i = 0; i < n; i++)
+        put_quarters(b, i * step % 5);
+}
+
+/* A shape predictor with 5 points, 2 levels of 2 trees with 2 leaves, 3 features. */
+static void landmarks(void)
+{
+    fm_buf b = FM_BUF_INIT;
+
+    put_int(&b, 1);
+    put_column(&b, 10, 3);
+    put_int(&b, 2);
+    for (int level = 0; level < 2; level++) {
+        put_int(&b, 2);
+        for (int tree = 0; tree < 2; tree++) {
+            put_int(&b, 1);
+            put_int(&b, tree);
+            put_int(&b, 2);
+            put_quarters(&b, 17);
+            put_int(&b, 2);
+            put_column(&b, 10, 1);
+            put_column(&b, 10, 2);
+        }
+    }
+    put_int(&b, 2);
+    for (int level = 0; level < 2; level++) {
+        put_int(&b, 3);
+        for (int i = 0; i < 3; i++)
+            put_int(&b, i);
+    }
+    put_int(&b, 2);
+    for (int level = 0; level < 2; level++) {
+        put_int(&b, 3);
+        for (int i = 0; i < 6; i++)
+            put_quarters(&b, i - 3);
+    }
+    save("landmarks", "five.dat", &b);
+    fm_buf_fini(&b);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: seeds DIR\n");
+        return 2;
+    }
+    root = argv[1];
+    pictures();
+    messages();
+    join();
+    study();
+    landmarks();
+    return 0;
+}
