@@ -141,6 +141,49 @@ static void damaged_models_are_refused(void)
     fm_buf_fini(&file);
 }
 
+/* The mean shape's first number replaced by infinity: its point is nowhere, and no undefined conversion. */
+static void infinite_shape(void)
+{
+    static const uint8_t infinity[] = {0x01, 1, 0x02, 0x00, 0x7d};
+    const char *path = check_model("shape_predictor_5_face_landmarks.dat");
+    static uint8_t pixels[3 * 64 * 64];
+    const fm_image image = {64, 64, 3 * 64, pixels};
+    fm_buf file = FM_BUF_INIT, changed = FM_BUF_INIT, packed = FM_BUF_INIT;
+    fm_landmarks *l = NULL;
+    fm_point points[5];
+    size_t at = 0;
+
+    if (!path)
+        return;
+    REQUIRE(fm_file_read(path, 1u << 28, &file, NULL) == 0);
+    for (int i = 0; i < 3; i++)             /* version, rows, columns */
+        at += 1 + (file.data[at] & 15);
+    fm_buf_put(&changed, file.data, at);
+    fm_buf_put(&changed, infinity, sizeof infinity);
+    for (int i = 0; i < 2; i++)             /* mantissa, exponent */
+        at += 1 + (file.data[at] & 15);
+    fm_buf_put(&changed, file.data + at, file.size - at);
+    REQUIRE(fm_landmarks_pack(changed.data, changed.size, &packed, NULL) == 0);
+    REQUIRE(fm_landmarks_open(packed.data, packed.size, &l, NULL) == 0);
+    fm_landmarks_find(l, &image, &(fm_face_box){10, 10, 50, 50, 1, 0}, points);
+    for (int i = 0; i < 5; i++)
+        CHECK(abs(points[i].x) <= 1 << 24 && abs(points[i].y) <= 1 << 24);
+    fm_landmarks_close(l);
+    fm_buf_fini(&packed);
+    fm_buf_fini(&changed);
+    fm_buf_fini(&file);
+}
+
+/* The smallest whole number as a size has no positive counterpart. */
+static void smallest_size(void)
+{
+    static const uint8_t file[] = {0x01, 1, 0x88, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x81, 1, 0x01, 1, 0x01, 1};
+    fm_buf packed = FM_BUF_INIT;
+
+    CHECK_INT(fm_landmarks_pack(file, sizeof file, &packed, NULL), -EBADMSG);
+    fm_buf_fini(&packed);
+}
+
 typedef struct {
     fm_buf chips;
     size_t at, worst;
@@ -213,4 +256,5 @@ static void strange_landmarks_make_no_crash(void)
 
 CHECK_MAIN(CHECK_CASE(landmarks_as_dlib), CHECK_CASE(landmarks_of_doubled_as_dlib),
            CHECK_CASE(landmarks_of_utkface_as_dlib), CHECK_CASE(five_points_lie_in_the_face),
-           CHECK_CASE(damaged_models_are_refused), CHECK_CASE(chips_as_dlib), CHECK_CASE(strange_landmarks_make_no_crash))
+           CHECK_CASE(damaged_models_are_refused), CHECK_CASE(infinite_shape),
+           CHECK_CASE(smallest_size), CHECK_CASE(chips_as_dlib), CHECK_CASE(strange_landmarks_make_no_crash))

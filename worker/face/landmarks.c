@@ -17,6 +17,7 @@
 #define POINTS_MAX 68
 #define DEPTH_MAX 12
 #define FEATURES_MAX 65535
+#define FAR (-(1 << 24))        /* 16 times the longest side of an image, outside it */
 
 typedef struct {
     uint16_t first, second;     /* which two pixels are compared */
@@ -82,7 +83,7 @@ static void read_column(fm_reader *r, size_t n, float *to)
     int64_t rows = fm_dat_int(r), columns = fm_dat_int(r);
 
     /* the newer format writes negative sizes */
-    if ((rows < 0 ? -rows : rows) != (int64_t)n || (columns < 0 ? -columns : columns) != 1)
+    if ((rows != (int64_t)n && rows != -(int64_t)n) || (columns != 1 && columns != -1))
         r->failed = true;
     for (size_t i = 0; i < n && !r->failed; i++)
         to[i] = (float)fm_dat_real(r);
@@ -205,9 +206,8 @@ static bool read_header(fm_reader *r, header *h)
         return false;
     peek = *r;
     rows = fm_dat_int(&peek);
-    rows = rows < 0 ? -rows : rows;
-    *h = (header){.magic = MAGIC, .points = (uint32_t)(rows / 2)};
-    return !peek.failed && (rows == 2 * 68 || rows == 2 * 5);
+    *h = (header){.magic = MAGIC, .points = rows == 2 * 68 || rows == -2 * 68 ? 68 : 5};
+    return !peek.failed && (h->points == 68 || rows == 2 * 5 || rows == -2 * 5);
 }
 
 int fm_landmarks_pack(const void *file, size_t n, fm_buf *out, fm_err *err)
@@ -227,7 +227,8 @@ int fm_landmarks_pack(const void *file, size_t n, fm_buf *out, fm_err *err)
     pools = r;
     fm_dat_count(&r, 2);
     h.features = (uint32_t)fm_dat_count(&r, 2);
-    if (r.failed || h.features < 1 || h.features >= FEATURES_MAX)
+    if (r.failed || h.features < 1 || h.features >= FEATURES_MAX ||
+        (uint64_t)h.levels * h.features > fm_reader_left(&r) / 2)
         goto bad;
     h.bytes = image_bytes(&h);
     to = fm_buf_add(out, h.bytes);
@@ -294,9 +295,16 @@ typedef struct {
     double scale_x, scale_y, left, top;
 } to_pixels;
 
+/* The nearest pixel; what a damaged model puts nowhere or beyond every image is put at FAR. */
+static int32_t nearest(double v)
+{
+    v = floor(v + 0.5);
+    return v >= FAR && v <= -FAR ? (int32_t)v : FAR;
+}
+
 static fm_point pixel_of(const to_pixels *t, float x, float y)
 {
-    return (fm_point){(int32_t)floor(t->scale_x * x + t->left + 0.5), (int32_t)floor(t->scale_y * y + t->top + 0.5)};
+    return (fm_point){nearest(t->scale_x * x + t->left), nearest(t->scale_y * y + t->top)};
 }
 
 /* The values of the level's pixels, as grey: the colours' mean, cut. */
