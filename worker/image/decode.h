@@ -59,9 +59,11 @@ const char *fm_image_format_name(fm_image_format format);
  *         (255-C)(255-K)/255, inverted first when an Adobe marker says that they are.
  *   PNG   every colour type and depth, interlaced or not; of 16 bits the upper 8 count;
  *         transparency is dropped and the colours beneath it count (both as Pillow); gamma and colour profiles are not applied.
- * A file whose pixel data end early, or with checksums that do not hold, is a decode
- * error: half a face must not pass for one.  Oddities that leave all pixels there are
- * warnings, and errors with limits->strict.
+ * A file whose pixel data end early or are damaged where one can tell (checksums that do not
+ * hold, codes that are none, a restart lost, a colour without data) is a decode error: half
+ * a face must not pass for one.  Oddities that leave all pixels there are warnings (bytes
+ * between parts, a damaged profile, a progressive JPEG without its last scans), and errors
+ * with limits->strict.
  * bytes   borrowed, [n].
  * out     written only on success; free with fm_image_fini.
  * info    written always, as far as decoding came; never NULL.
