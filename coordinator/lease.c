@@ -27,10 +27,7 @@ typedef struct {
     uint8_t state;          /* fm_shard_state */
     uint32_t turn;          /* how many leases it has had */
     uint32_t holder;        /* of the last lease */
-    union {
-        uint32_t next;      /* QUEUED and back: the next that is back */
-        uint32_t segment;   /* DONE */
-    };
+    uint32_t next;          /* QUEUED and back: the next that is back */
 } shard_entry;
 
 typedef struct {
@@ -200,7 +197,7 @@ fm_lease_verdict fm_leases_beat(fm_leases *l, uint64_t epoch, uint64_t lease, ui
     return v == FM_LEASE_AGAIN ? FM_LEASE_OK : v;
 }
 
-fm_lease_verdict fm_leases_ack(fm_leases *l, uint64_t epoch, uint64_t lease, uint32_t holder, uint32_t segment)
+fm_lease_verdict fm_leases_ack(fm_leases *l, uint64_t epoch, uint64_t lease, uint32_t holder)
 {
     uint32_t shard;
     fm_lease_verdict v = fm_leases_check(l, epoch, lease, holder, &shard);
@@ -208,7 +205,6 @@ fm_lease_verdict fm_leases_ack(fm_leases *l, uint64_t epoch, uint64_t lease, uin
     if (v == FM_LEASE_OK) {
         drop_out(l, find_out(l, shard));
         move(l, shard, FM_LEASE_ACK);
-        l->shards[shard].segment = segment;
     }
     return v;
 }
@@ -246,19 +242,9 @@ bool fm_leases_give_up(fm_leases *l, uint32_t holder)
     return true;
 }
 
-uint32_t fm_leases_lose(fm_leases *l, uint32_t segment, void (*lost)(void *ctx, uint32_t shard), void *ctx)
+void fm_leases_lose(fm_leases *l, uint32_t shard)
 {
-    uint32_t n = 0;
-
-    for (uint32_t s = 0; s < l->fresh; s++) {
-        if (l->shards[s].state != FM_SHARD_DONE || l->shards[s].segment != segment)
-            continue;
-        put_back(l, s, FM_LEASE_LOSE);
-        if (lost)
-            lost(ctx, s);
-        n++;
-    }
-    return n;
+    put_back(l, shard, FM_LEASE_LOSE);
 }
 
 fm_shard_state fm_leases_state(const fm_leases *l, uint32_t shard)

@@ -9,7 +9,7 @@
  *   POISON   -        -       -        -        -        -
  *
  * EXPIRE   no beat in time            GIVE_UP  its holder left or died
- * LOSE     the segment it was committed to is gone
+ * LOSE     the segment that held its records is gone
  * CONDEMN  nobody survives it
  *
  * A lease's number holds its shard and the how-manieth lease of that shard it
@@ -62,8 +62,8 @@ fm_lease_verdict fm_leases_beat(fm_leases *l, uint64_t epoch, uint64_t lease, ui
 /* Would this acknowledgement hold?  Changes nothing, so that it can be made durable
  * first.  OK, AGAIN or STALE; *shard is written unless STALE. */
 fm_lease_verdict fm_leases_check(const fm_leases *l, uint64_t epoch, uint64_t lease, uint32_t holder, uint32_t *shard);
-/* The shard is done, its records in that segment (any number of the caller's).  As fm_leases_check. */
-fm_lease_verdict fm_leases_ack(fm_leases *l, uint64_t epoch, uint64_t lease, uint32_t holder, uint32_t segment);
+/* The shard is done.  As fm_leases_check. */
+fm_lease_verdict fm_leases_ack(fm_leases *l, uint64_t epoch, uint64_t lease, uint32_t holder);
 
 /* Shards whose deadline has passed go back.
  * expired  called for each, with the holder that lost it; may be NULL. */
@@ -71,9 +71,9 @@ uint32_t fm_leases_expire(fm_leases *l, uint64_t now_ms, void (*expired)(void *c
                           void *ctx);
 /* What this holder holds goes back.  True when it held something. */
 bool fm_leases_give_up(fm_leases *l, uint32_t holder);
-/* Every shard done in that segment goes back.
- * lost  called for each; may be NULL. */
-uint32_t fm_leases_lose(fm_leases *l, uint32_t segment, void (*lost)(void *ctx, uint32_t shard), void *ctx);
+/* A done shard has to be done again.  Which shards that are is the catalog's to say: what a lost segment
+ * held may be what another worker's acknowledgement relied on. */
+void fm_leases_lose(fm_leases *l, uint32_t shard);
 
 fm_shard_state fm_leases_state(const fm_leases *l, uint32_t shard);
 uint32_t fm_leases_count(const fm_leases *l, fm_shard_state state);

@@ -48,13 +48,13 @@ static void a_shard_from_queue_to_done(void)
     CHECK(!ask(l, 3, 60).granted);
     CHECK_INT(fm_leases_beat(l, 9, a.lease, 1, 140), FM_LEASE_OK);
     CHECK(fm_leases_deadline(l) == 160);
-    CHECK_INT(fm_leases_ack(l, 9, a.lease, 1, 5), FM_LEASE_OK);
-    CHECK_INT(fm_leases_ack(l, 9, a.lease, 1, 6), FM_LEASE_AGAIN);
+    CHECK_INT(fm_leases_ack(l, 9, a.lease, 1), FM_LEASE_OK);
+    CHECK_INT(fm_leases_ack(l, 9, a.lease, 1), FM_LEASE_AGAIN);
     CHECK_INT(fm_leases_state(l, 0), FM_SHARD_DONE);
     CHECK_INT(fm_leases_count(l, FM_SHARD_DONE), 1);
-    CHECK_INT(fm_leases_lose(l, 6, NULL, NULL), 0);     /* the repetition did not move it */
-    CHECK_INT(fm_leases_lose(l, 5, NULL, NULL), 1);
-    CHECK_INT(fm_leases_ack(l, 9, a.lease, 1, 5), FM_LEASE_STALE);
+    fm_leases_lose(l, 0);
+    CHECK_INT(fm_leases_state(l, 0), FM_SHARD_QUEUED);
+    CHECK_INT(fm_leases_ack(l, 9, a.lease, 1), FM_LEASE_STALE);
     CHECK(ask(l, 1, 200).shard == 0);
     fm_leases_destroy(l);
 }
@@ -65,19 +65,19 @@ static void fences(void)
     grant a, b;
 
     REQUIRE(fm_leases_create(1, 9, 100, &l, NULL) == 0);
-    CHECK_INT(fm_leases_ack(l, 9, 0, 0, 0), FM_LEASE_STALE);        /* never leased */
+    CHECK_INT(fm_leases_ack(l, 9, 0, 0), FM_LEASE_STALE);        /* never leased */
     a = ask(l, 1, 0);
-    CHECK_INT(fm_leases_ack(l, 8, a.lease, 1, 0), FM_LEASE_STALE);  /* epoch */
+    CHECK_INT(fm_leases_ack(l, 8, a.lease, 1), FM_LEASE_STALE);  /* epoch */
     CHECK_INT(fm_leases_beat(l, 8, a.lease, 1, 0), FM_LEASE_STALE);
-    CHECK_INT(fm_leases_ack(l, 9, a.lease, 2, 0), FM_LEASE_STALE);  /* somebody else's */
-    CHECK_INT(fm_leases_ack(l, 9, a.lease + 1, 1, 0), FM_LEASE_STALE);
-    CHECK_INT(fm_leases_ack(l, 9, UINT64_MAX, 1, 0), FM_LEASE_STALE);
+    CHECK_INT(fm_leases_ack(l, 9, a.lease, 2), FM_LEASE_STALE);  /* somebody else's */
+    CHECK_INT(fm_leases_ack(l, 9, a.lease + 1, 1), FM_LEASE_STALE);
+    CHECK_INT(fm_leases_ack(l, 9, UINT64_MAX, 1), FM_LEASE_STALE);
     CHECK_INT(fm_leases_expire(l, 99, NULL, NULL), 0);
     CHECK_INT(fm_leases_expire(l, 100, NULL, NULL), 1);
-    CHECK_INT(fm_leases_ack(l, 9, a.lease, 1, 0), FM_LEASE_STALE);  /* expired */
+    CHECK_INT(fm_leases_ack(l, 9, a.lease, 1), FM_LEASE_STALE);  /* expired */
     b = ask(l, 1, 200);
     CHECK(b.granted && b.lease != a.lease);
-    CHECK_INT(fm_leases_ack(l, 9, a.lease, 1, 0), FM_LEASE_STALE);  /* the earlier lease of the same shard */
+    CHECK_INT(fm_leases_ack(l, 9, a.lease, 1), FM_LEASE_STALE);  /* the earlier lease of the same shard */
     CHECK(fm_leases_give_up(l, 1) && !fm_leases_give_up(l, 1));
     CHECK_INT(fm_leases_beat(l, 9, b.lease, 1, 0), FM_LEASE_STALE);
     CHECK_INT(fm_leases_count(l, FM_SHARD_QUEUED), 1);
@@ -102,13 +102,8 @@ enum { SHARDS = 40, HOLDERS = 6 };
 
 typedef struct {
     uint64_t lease[HOLDERS];        /* what each last got; kept when it is lost, to be tried again */
-    uint32_t done_in[SHARDS];       /* segment + 1; 0: not done */
+    bool done[SHARDS];
 } model;
-
-static void model_lost(void *ctx, uint32_t shard)
-{
-    ((model *)ctx)->done_in[shard] = 0;
-}
 
 static void step(fm_leases *l, model *m, fm_rng *r, uint64_t now)
 {
@@ -122,9 +117,9 @@ static void step(fm_leases *l, model *m, fm_rng *r, uint64_t now)
             m->lease[h] = g.lease;
         break;
     case 3: case 4:
-        if (fm_leases_ack(l, 3, m->lease[h], h, h) == FM_LEASE_OK) {
-            CHECK_INT(m->done_in[shard], 0);        /* counted once */
-            m->done_in[shard] = h + 1;
+        if (fm_leases_ack(l, 3, m->lease[h], h) == FM_LEASE_OK) {
+            CHECK(!m->done[shard]);         /* counted once */
+            m->done[shard] = true;
         }
         break;
     case 5:
@@ -134,8 +129,11 @@ static void step(fm_leases *l, model *m, fm_rng *r, uint64_t now)
         fm_leases_expire(l, now, NULL, NULL);
         break;
     default:
-        if (fm_rng_below(r, 20) == 0)
-            fm_leases_lose(l, h, model_lost, m);
+        shard = fm_rng_below(r, SHARDS);
+        if (m->done[shard]) {
+            fm_leases_lose(l, shard);
+            m->done[shard] = false;
+        }
     }
 }
 
@@ -146,7 +144,7 @@ static void random_histories_end(void)
     printf("seed %llu\n", (unsigned long long)seed);
     for (uint64_t round = 0; round < 200; round++) {
         fm_rng r = fm_rng_init(seed, round);
-        model m = {{0}, {0}};
+        model m = {{0}, {false}};
         fm_leases *l;
         uint64_t now = 0;
 
@@ -155,8 +153,8 @@ static void random_histories_end(void)
             step(l, &m, &r, now += fm_rng_below(&r, 10));
         fm_leases_expire(l, now + 1000, NULL, NULL);
         for (grant g = ask(l, 0, now); g.granted; g = ask(l, 0, now)) {
-            CHECK_INT(fm_leases_ack(l, 3, g.lease, 0, 0), FM_LEASE_OK);
-            CHECK_INT(m.done_in[g.shard], 0);
+            CHECK_INT(fm_leases_ack(l, 3, g.lease, 0), FM_LEASE_OK);
+            CHECK(!m.done[g.shard]);
         }
         CHECK_INT(fm_leases_count(l, FM_SHARD_DONE), SHARDS);
         CHECK(fm_leases_deadline(l) == UINT64_MAX);
