@@ -1,0 +1,67 @@
+/* The coordinator's side of the conversation (proto/message.h): what is answered
+ * to which message at what time.  No clock and no socket: time and messages are
+ * passed in, so that a simulator can drive the very code that runs.  What is
+ * acknowledged goes through to the catalog.  Threads: one. */
+#ifndef FM_COORDINATOR_CONVERSATION_H
+#define FM_COORDINATOR_CONVERSATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "coordinator/plan.h"
+#include "coordinator/segments.h"
+#include "proto/message.h"
+#include "proto/socket.h"
+
+#define FM_WORKERS_MAX 65536        /* that ever join one build, restarted ones included */
+
+typedef struct {
+    fm_segments segments;           /* borrowed, as all here */
+    fm_plan *plan;                  /* its photographs and counts are kept up to date */
+    const fm_recipe *recipe;
+    uint64_t epoch;
+    uint32_t timeout_ms;            /* of a lease */
+    uint32_t crews;                 /* crews 0 .. crews-1 are watched by the caller; workers of others came by themselves */
+} fm_conversation_spec;
+
+typedef struct fm_conversation fm_conversation;
+
+int fm_conversation_create(const fm_conversation_spec *spec, fm_conversation **out, fm_err *err);
+void fm_conversation_destroy(fm_conversation *c);
+
+/* Hear one message, and say what is answered to its sender.
+ * reply   written when *answered; fm_message_fini it.
+ * Returns 0, also for nonsense; negative when the build cannot go on: -ESTALE (another coordinator took the store),
+ * -ENOMEM, what the store gives. */
+int fm_conversation_hear(fm_conversation *c, const fm_peer *from, const fm_message *message, uint64_t now_ms,
+                         fm_message *reply, bool *answered, fm_err *err);
+
+/* Time has passed: leases run out.  Call it when no message waits, so that a coordinator that was held up itself
+ * hears the beats that came meanwhile before it judges. */
+void fm_conversation_tick(fm_conversation *c, uint64_t now_ms);
+
+/* All processes of a crew are gone: what they held goes back, what they left is adopted.
+ * *clean  true when it had workers and all of them had said BYE. */
+int fm_conversation_crew_ended(fm_conversation *c, uint32_t crew, bool *clean, fm_err *err);
+/* When a worker of this crew was last heard; 0: never, since it was last ended. */
+uint64_t fm_conversation_crew_heard(const fm_conversation *c, uint32_t crew);
+
+/* Workers that came by themselves and have been silent for so long are taken for dead; should one speak again, it is
+ * REFUSED and ends. */
+int fm_conversation_dismiss_silent(fm_conversation *c, uint64_t now_ms, uint64_t silence_ms, fm_err *err);
+
+/* Hand out no more: workers finish what they have, seal and leave. */
+void fm_conversation_drain(fm_conversation *c);
+
+typedef struct {
+    uint32_t queued, leased, done;  /* shards */
+    uint32_t here;                  /* workers that have neither left nor died */
+    uint64_t acked;                 /* acknowledgements that counted: grows with every step forward */
+    bool complete;                  /* every shard is done */
+    bool draining;
+} fm_conversation_state;
+
+void fm_conversation_look(const fm_conversation *c, fm_conversation_state *out);
+
+#endif

@@ -1,0 +1,178 @@
+/* What a worker says it made is in its segment.  What it says it found is where
+ * the catalog knows it; when the catalog does not, it is in the worker's segment
+ * too, committed under an earlier lease that was never acknowledged. */
+#include "coordinator/handout.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE UINT32_MAX
+
+/* Which of the message's segments this one is; it is added when it is not there yet. */
+static int segment_index(fm_message *lease, const char *name, uint32_t *index, fm_err *err)
+{
+    for (*index = 0; *index < lease->n_segments; ++*index)
+        if (strcmp(lease->segments[*index], name) == 0)
+            return 0;
+    return fm_message_add_segment(lease, name, err);
+}
+
+/* Only sealed segments can be read by others. */
+static int refer_to_photo(const fm_plan *p, fm_catalog *catalog, fm_message *lease, fm_lease_item *item, fm_err *err)
+{
+    fm_catalog_segment segment;
+    fm_digest key;
+    uint32_t number;
+    int rc;
+
+    fm_key_photo(&item->image, &p->recipe, &key);
+    rc = fm_catalog_find_record(catalog, FM_RECORD_PHOTO, &key, &number, err);
+    if (rc == 0)
+        rc = fm_catalog_find_segment(catalog, number, &segment, err);
+    if (rc != 0)
+        return rc == -ENOENT ? 0 : rc;
+    if (segment.state != FM_SEGMENT_SEALED)
+        return 0;
+    rc = segment_index(lease, segment.name, &item->photo_segment, err);
+    item->have_photo = rc == 0;
+    return rc;
+}
+
+int fm_handout_fill(const fm_plan *p, fm_catalog *catalog, uint32_t shard, fm_message *lease, fm_err *err)
+{
+    uint32_t from = p->first[shard], n = p->first[shard + 1] - from;
+    int rc = fm_message_room(lease, n, err);
+
+    for (uint32_t k = 0; rc == 0 && k < n; k++) {
+        fm_lease_item *item = &lease->items[k];
+
+        item->item = p->todo[from + k];
+        item->image = p->photos[item->item].image;
+        item->path = strdup(p->paths[item->item]);
+        if (!item->path)
+            return fm_fail_nomem(err, "lease", strlen(p->paths[item->item]));
+        if (!fm_digest_is_zero(&item->image))
+            rc = refer_to_photo(p, catalog, lease, item, err);
+    }
+    return rc;
+}
+
+/* Which of the shard's photographs this is, or NONE. */
+static uint32_t place_in_shard(const fm_plan *p, uint32_t shard, uint64_t item)
+{
+    uint32_t low = p->first[shard], high = p->first[shard + 1];
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (p->todo[middle] == item)
+            return middle - p->first[shard];
+        if (p->todo[middle] < item)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NONE;
+}
+
+static bool makes_sense(const fm_ack_item *ack)
+{
+    bool hashed = !fm_digest_is_zero(&ack->image);
+
+    return ack->reason < FM_REASON_COUNT && (hashed || (ack->reason != FM_USED && !ack->photo_made)) &&
+           (!ack->code_made || ack->reason == FM_USED);
+}
+
+bool fm_handout_matches(const fm_plan *p, uint32_t shard, const fm_message *ack)
+{
+    bool seen[FM_LEASE_ITEMS_MAX] = {false};
+
+    if (ack->n_items != p->first[shard + 1] - p->first[shard])
+        return false;
+    for (uint32_t i = 0; i < ack->n_items; i++) {
+        uint32_t place = place_in_shard(p, shard, ack->acks[i].item);
+
+        if (place == NONE || seen[place] || !makes_sense(&ack->acks[i]))
+            return false;
+        seen[place] = true;
+    }
+    return true;
+}
+
+/* Is this record in the acknowledging worker's segment? */
+static int is_here(fm_catalog *catalog, fm_record_kind kind, const fm_digest *key, bool made, bool *here, fm_err *err)
+{
+    uint32_t segment;
+    int rc;
+
+    *here = false;
+    if (fm_digest_is_zero(key))
+        return 0;
+    rc = made ? -ENOENT : fm_catalog_find_record(catalog, kind, key, &segment, err);
+    *here = rc == -ENOENT;
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* A worker that only encoded has not read the file: its size and time are those that were known. */
+static int file_facts(fm_catalog *catalog, const char *path, const fm_ack_item *ack, fm_catalog_file *file, fm_err *err)
+{
+    fm_catalog_file known;
+    int rc;
+
+    file->size_bytes = ack->size_bytes;
+    file->mtime_ns = ack->mtime_ns;
+    if (ack->size_bytes != 0 || ack->mtime_ns != 0)
+        return 0;
+    rc = fm_catalog_find_file(catalog, path, &known, err);
+    if (rc == 0 && fm_digest_equal(&known.image, &ack->image)) {
+        file->size_bytes = known.size_bytes;
+        file->mtime_ns = known.mtime_ns;
+    }
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static int describe(const fm_plan *p, fm_catalog *catalog, const fm_ack_item *ack, fm_catalog_ack_item *out,
+                    fm_err *err)
+{
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    out->path = p->paths[ack->item];
+    out->file.image = ack->image;
+    out->file.reason = (fm_reason)ack->reason;
+    fm_plan_keys(p, &ack->image, out->file.reason, &out->photo_key, &out->code_key);
+    out->file.photo_key = out->photo_key;
+    rc = file_facts(catalog, out->path, ack, &out->file, err);
+    if (rc == 0)
+        rc = is_here(catalog, FM_RECORD_PHOTO, &out->photo_key, ack->photo_made, &out->photo_here, err);
+    if (rc == 0)
+        rc = is_here(catalog, FM_RECORD_CODE, &out->code_key, ack->code_made, &out->code_here, err);
+    return rc;
+}
+
+int fm_handout_take(fm_plan *p, fm_catalog *catalog, uint64_t epoch, uint32_t segment, const fm_message *ack,
+                    bool *here, fm_err *err)
+{
+    fm_catalog_ack_item *items = calloc((size_t)ack->n_items + 1, sizeof *items);
+    int rc = items ? 0 : fm_fail_nomem(err, "acknowledgement", ack->n_items * sizeof *items);
+    bool any = false;
+
+    for (uint32_t i = 0; rc == 0 && i < ack->n_items; i++) {
+        rc = describe(p, catalog, &ack->acks[i], &items[i], err);
+        any = any || items[i].photo_here || items[i].code_here;
+    }
+    if (rc == 0)
+        rc = fm_catalog_ack(catalog, epoch, segment, items, ack->n_items, err);
+    for (uint32_t i = 0; rc == 0 && i < ack->n_items; i++) {
+        const fm_ack_item *a = &ack->acks[i];
+        fm_plan_photo outcome = {.image = a->image, .reason = a->reason,
+                                 .photo_made = a->photo_made, .code_made = a->code_made};
+
+        fm_plan_done(p, (uint32_t)a->item, &outcome);
+    }
+    if (rc == 0 && any)
+        *here = true;
+    free(items);
+    return rc;
+}
