@@ -89,6 +89,7 @@ tests: $(TEST_BIN) $B/tests/json
 
 check: $B/facemill tests lint  ## the whole test suite; closes with one line of counts
 	@$(SYSTEM_ENV) sh tests/run $(TEST_BIN) $(SYSTEM_TESTS)
+$B/tests/coordinator/test_build: $B/tests/coordinator/crew.o
 
 check-unit: $(TEST_BIN)  ## unit tests only; ONLY=worker/image for one folder
 	@sh tests/run $(filter $B/tests/$(ONLY)%,$(TEST_BIN))
@@ -151,4 +152,4 @@ clean:  ## remove everything that was built
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d fuzz/seeds.d) $B/bench/bench.d
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d coordinator/crew.d fuzz/seeds.d) $B/bench/bench.d

@@ -16,6 +16,12 @@
 #include "base/reason.h"
 #include "proto/recipe.h"
 
+/* What a build keeps in run_dir.  The join files are there while it runs only; the status is replaced
+ * about once a second and says at the end how it ended. */
+#define FM_RUN_CREW_JOIN "crew.join"
+#define FM_RUN_OBSERVER_JOIN "observer.join"    /* for STATUS_ASK and DRAIN_ASK (proto/message.h) */
+#define FM_RUN_STATUS "status.json"             /* coordinator/status.h */
+
 /* How crews are started; filled by cluster/launch.h, so that this layer knows no MPI. */
 typedef struct {
     /* Start crew number `crew` (0 .. crews-1; again after it ended) that joins with what join_file says (proto/join.h). 0 or a negative code. */
@@ -32,22 +38,24 @@ typedef struct {
 typedef struct {
     uint64_t photographs;           /* in the list */
     uint64_t done;                  /* acknowledged or found in the store */
-    uint64_t photos_made, photos_reused;
+    uint64_t photos_made, photos_reused;    /* of those done, the ones with a record: made by this run, or found */
     uint64_t codes_made, codes_reused;
     uint64_t left_out[FM_REASON_COUNT];
     uint64_t leases_lost;           /* shards handed out again */
-    uint32_t crews_lost, workers;
+    uint32_t crews_lost;                    /* ended with a worker that had not left */
+    uint32_t workers;                       /* the most there were at once */
     double seconds;
 } fm_build_counts;
 
 typedef struct {
     const char *store_dir;          /* OUT/store; created when missing */
-    const char *run_dir;            /* OUT/run: join file and status endpoint; private to the user */
+    const char *run_dir;            /* OUT/run: the files named above; private to the user */
     const char *scratch_dir;        /* where workers write open segments; NULL: store_dir/open */
     const fm_recipe *recipe;
     fm_digest encoder;              /* SHA-256 of the encoder's model file; zero: chips only */
     const char *detector_path, *landmarks_path, *encoder_path;   /* model files that a crew's rank 0 reads */
     const char *const *paths;       /* [n_paths] photographs, absolute; borrowed for the call */
+    const char *const *names;       /* [n_paths] what study.keys calls them; NULL: as their paths */
     size_t n_paths;
     uint32_t shard_size;            /* photographs a lease; 0: chosen */
     uint32_t lease_timeout_ms;      /* 0: 30,000 */
@@ -58,11 +66,13 @@ typedef struct {
     const volatile sig_atomic_t *stop;  /* set by a signal handler: drain, then return -EINTR */
 } fm_build_spec;
 
-/* Run the build to its end.
+/* Run the build to its end.  When there is nothing to do it returns without starting a crew or listening.
+ * A file may be in the list twice, and the same bytes under two paths: each entry is accounted for.
  * counts  written always, also on failure, with how far it came.
  * Returns 0; -EAGAIN (another coordinator holds the store), -EINTR (stopped;
  * everything acknowledged is kept, run again to go on), -EIO (crews die without
- * getting anywhere), or what the store gives.
+ * getting anywhere), -ESTALE (another coordinator took the store), or what the store gives.
+ * study.keys is written on success only.
  * Ranks: local, outside MPI. */
 int fm_build_run(const fm_build_spec *spec, fm_build_counts *counts, fm_err *err);
 

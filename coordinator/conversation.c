@@ -20,6 +20,7 @@
 #define NONE UINT32_MAX
 #define WAIT_MS 1000
 #define HOST_MAX 64
+#define SILENT_LEASES 4         /* lease timeouts without a word, after which a worker is taken for dead or hung */
 
 typedef enum { HERE, LEFT, GONE } presence;
 
@@ -34,7 +35,8 @@ typedef struct {
     bool finishing;                     /* was told FINISH */
     uint32_t segment;                   /* its open one; NONE: none */
     bool relied_on;                     /* acknowledged records are in it */
-    char name[FM_SEGMENT_NAME_MAX];     /* of segment; "" without */
+    char name[FM_SEGMENT_NAME_MAX];     /* of segment */
+    uint64_t gone_ms;                   /* GONE: since when */
     char sealed[FM_SEGMENT_NAME_MAX];   /* the last that it sealed; "" when none */
 } worker;
 
@@ -43,6 +45,7 @@ struct fm_conversation {
     fm_leases *leases;
     worker *workers;                    /* a worker's place here is its holder number */
     uint32_t n_workers, room_workers, here;
+    uint32_t unsettled;                 /* workers not here whose open segments are not settled */
     uint32_t names;                     /* segments named in this epoch */
     uint64_t acked;
     bool draining;
@@ -124,7 +127,6 @@ static int drop_segment(fm_conversation *c, worker *w, bool lost, fm_err *err)
     bool relied_on = w->relied_on;
 
     w->segment = NONE;
-    w->name[0] = '\0';
     w->relied_on = false;
     return lost && relied_on ? take_back(c, err) : 0;
 }
@@ -140,31 +142,46 @@ static int name_segment(fm_conversation *c, worker *w, fm_err *err)
     return rc;
 }
 
-/* The worker is gone, one way or the other: what it holds goes back, its open segment is settled. */
-static int part_with(fm_conversation *c, worker *w, presence how, fm_err *err)
+/* What becomes of the open segment of a worker that is gone.  While its writer lives after all it is left for
+ * the next tick, and given up in the end. */
+static int settle(fm_conversation *c, worker *w, uint64_t now_ms, fm_err *err)
 {
-    bool lost = false;
-    int rc;
+    const fm_segments *segments = &c->spec.segments;
+    bool lost = true;
+    int rc = fm_segments_settle(segments, w->segment, w->name, &lost, err);
 
-    if (w->presence == HERE)
-        c->here--;
+    if (rc == -EBUSY && now_ms - w->gone_ms < fm_conversation_silence_ms(c))
+        return 0;
+    if (rc == -EBUSY)
+        rc = fm_segments_abandon(segments, w->segment, w->name, err);
+    if (rc != 0)
+        return rc;
+    c->unsettled--;
+    return drop_segment(c, w, lost, err);
+}
+
+/* The worker is gone, one way or the other: what it holds goes back, its open segment is settled. */
+static int part_with(fm_conversation *c, worker *w, presence how, uint64_t now_ms, fm_err *err)
+{
+    c->here--;
     w->presence = how;
+    w->gone_ms = now_ms;
     w->lease = 0;
     if (fm_leases_give_up(c->leases, holder_of(c, w)))
         c->spec.plan->counts.leases_lost++;
     if (w->segment == NONE)
         return 0;
-    rc = fm_segments_settle(&c->spec.segments, w->segment, w->name, &lost, err);
-    return rc == 0 ? drop_segment(c, w, lost, err) : rc;
+    c->unsettled++;
+    return settle(c, w, now_ms, err);
 }
 
 /* A worker that says what no worker of this version would say. */
-static int dismiss(fm_conversation *c, worker *w, const char *why, fm_message *reply, fm_err *err)
+static int dismiss(fm_conversation *c, worker *w, const char *why, uint64_t now_ms, fm_message *reply, fm_err *err)
 {
     int rc;
 
     fm_warn("worker %u of crew %u is dismissed: %s", holder_of(c, w), w->crew, why);
-    rc = part_with(c, w, GONE, err);
+    rc = part_with(c, w, GONE, now_ms, err);
     return rc == 0 ? refuse(reply, why, err) : rc;
 }
 
@@ -271,12 +288,11 @@ static int ack(fm_conversation *c, worker *w, const fm_message *m, uint64_t now_
     fm_lease_verdict verdict = fm_leases_check(c->leases, m->epoch, m->lease, holder_of(c, w), &shard);
     int rc;
 
-    (void)now_ms;
     if (verdict == FM_LEASE_OK) {
         if (w->segment == NONE || (m->text && strcmp(m->text, w->name) != 0))
-            return dismiss(c, w, "you acknowledged into a segment that is not yours", reply, err);
+            return dismiss(c, w, "you acknowledged into a segment that is not yours", now_ms, reply, err);
         if (!fm_handout_matches(c->spec.plan, shard, m))
-            return dismiss(c, w, "you acknowledged other photographs than you were given", reply, err);
+            return dismiss(c, w, "you acknowledged other photographs than you were given", now_ms, reply, err);
         rc = fm_handout_take(c->spec.plan, c->spec.segments.catalog, c->spec.epoch, w->segment, m, &w->relied_on, err);
         if (rc != 0)
             return rc;
@@ -296,22 +312,21 @@ static int sealed(fm_conversation *c, worker *w, const fm_message *m, uint64_t n
     fm_catalog *catalog = c->spec.segments.catalog;
     int rc = 0;
 
-    (void)now_ms;
     if (!now && (!w->sealed[0] || strcmp(name, w->sealed) != 0))
-        return dismiss(c, w, "you sealed a segment that is not yours", reply, err);
+        return dismiss(c, w, "you sealed a segment that is not yours", now_ms, reply, err);
     if (now) {
         rc = m->records ? fm_catalog_segment_sealed(catalog, w->segment, m->records, err)
                         : fm_catalog_segment_lost(catalog, w->segment, err);
         memcpy(w->sealed, w->name, sizeof w->sealed);
         if (rc == 0)
             rc = drop_segment(c, w, m->records == 0, err);
-        if (rc == 0 && !w->finishing)
+        if (rc == 0)
             rc = name_segment(c, w, err);
     }
     if (rc != 0)
         return rc;
     fm_message_init(reply, FM_MSG_ACKED);
-    return w->name[0] ? fm_message_set_text(reply, w->name, err) : 0;
+    return fm_message_set_text(reply, w->name, err);
 }
 
 typedef int (*handler)(fm_conversation *c, worker *w, const fm_message *m, uint64_t now_ms, fm_message *reply,
@@ -327,7 +342,7 @@ static int hear_worker(fm_conversation *c, const fm_peer *from, const fm_message
     worker *w = find_worker(c, from);
 
     if (m->type == FM_MSG_BYE)
-        return w && w->presence == HERE ? part_with(c, w, LEFT, err) : 0;
+        return w && w->presence == HERE ? part_with(c, w, LEFT, now_ms, err) : 0;
     if (m->type != FM_MSG_HELLO && !handlers[m->type])
         return 0;
     *answered = true;
@@ -391,12 +406,23 @@ static void expired(void *ctx, uint32_t holder, uint32_t shard)
     c->spec.plan->counts.leases_lost++;
 }
 
-void fm_conversation_tick(fm_conversation *c, uint64_t now_ms)
+int fm_conversation_tick(fm_conversation *c, uint64_t now_ms, fm_err *err)
 {
+    int rc = 0;
+
     fm_leases_expire(c->leases, now_ms, expired, c);
+    for (uint32_t i = 0; rc == 0 && c->unsettled && i < c->n_workers; i++)
+        if (c->workers[i].presence != HERE && c->workers[i].segment != NONE)
+            rc = settle(c, &c->workers[i], now_ms, err);
+    return rc;
 }
 
-int fm_conversation_crew_ended(fm_conversation *c, uint32_t crew, bool *clean, fm_err *err)
+uint64_t fm_conversation_silence_ms(const fm_conversation *c)
+{
+    return (uint64_t)SILENT_LEASES * c->spec.timeout_ms;
+}
+
+int fm_conversation_crew_ended(fm_conversation *c, uint32_t crew, uint64_t now_ms, bool *clean, fm_err *err)
 {
     uint32_t left = 0, died = 0;
     int rc = 0;
@@ -408,7 +434,7 @@ int fm_conversation_crew_ended(fm_conversation *c, uint32_t crew, bool *clean, f
             continue;
         *(w->presence == LEFT ? &left : &died) += 1;
         if (w->presence == HERE)
-            rc = part_with(c, w, GONE, err);
+            rc = part_with(c, w, GONE, now_ms, err);
         w->crew = NONE;
     }
     *clean = left > 0 && died == 0;
@@ -425,18 +451,18 @@ uint64_t fm_conversation_crew_heard(const fm_conversation *c, uint32_t crew)
     return heard_ms;
 }
 
-int fm_conversation_dismiss_silent(fm_conversation *c, uint64_t now_ms, uint64_t silence_ms, fm_err *err)
+int fm_conversation_dismiss_silent(fm_conversation *c, uint64_t now_ms, fm_err *err)
 {
     int rc = 0;
 
     for (uint32_t i = 0; rc == 0 && i < c->n_workers; i++) {
         worker *w = &c->workers[i];
 
-        if (w->presence != HERE || w->crew < c->spec.crews || now_ms - w->heard_ms < silence_ms)
+        if (w->presence != HERE || w->crew < c->spec.crews || now_ms - w->heard_ms < fm_conversation_silence_ms(c))
             continue;
         fm_warn("worker %u of crew %u has been silent for %llu s and is given up", i, w->crew,
                 (unsigned long long)(now_ms - w->heard_ms) / 1000);
-        rc = part_with(c, w, GONE, err);
+        rc = part_with(c, w, GONE, now_ms, err);
     }
     return rc;
 }
@@ -451,7 +477,7 @@ void fm_conversation_look(const fm_conversation *c, fm_conversation_state *out)
     out->queued = fm_leases_count(c->leases, FM_SHARD_QUEUED);
     out->leased = fm_leases_count(c->leases, FM_SHARD_LEASED);
     out->done = fm_leases_count(c->leases, FM_SHARD_DONE);
-    out->here = c->here;
+    out->here = c->here + c->unsettled;
     out->acked = c->acked;
     out->complete = complete(c);
     out->draining = c->draining;

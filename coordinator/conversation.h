@@ -37,26 +37,30 @@ void fm_conversation_destroy(fm_conversation *c);
 int fm_conversation_hear(fm_conversation *c, const fm_peer *from, const fm_message *message, uint64_t now_ms,
                          fm_message *reply, bool *answered, fm_err *err);
 
-/* Time has passed: leases run out.  Call it when no message waits, so that a coordinator that was held up itself
- * hears the beats that came meanwhile before it judges. */
-void fm_conversation_tick(fm_conversation *c, uint64_t now_ms);
+/* Time has passed: leases run out, segments that could not be settled are tried again.  Call it when no message
+ * waits, so that a coordinator that was held up itself hears the beats that came meanwhile before it judges.
+ * Errors: as fm_conversation_hear. */
+int fm_conversation_tick(fm_conversation *c, uint64_t now_ms, fm_err *err);
+
+/* Who has not been heard of for so long is dead or hangs: some times a lease's timeout. */
+uint64_t fm_conversation_silence_ms(const fm_conversation *c);
 
 /* All processes of a crew are gone: what they held goes back, what they left is adopted.
  * *clean  true when it had workers and all of them had said BYE. */
-int fm_conversation_crew_ended(fm_conversation *c, uint32_t crew, bool *clean, fm_err *err);
+int fm_conversation_crew_ended(fm_conversation *c, uint32_t crew, uint64_t now_ms, bool *clean, fm_err *err);
 /* When a worker of this crew was last heard; 0: never, since it was last ended. */
 uint64_t fm_conversation_crew_heard(const fm_conversation *c, uint32_t crew);
 
-/* Workers that came by themselves and have been silent for so long are taken for dead; should one speak again, it is
- * REFUSED and ends. */
-int fm_conversation_dismiss_silent(fm_conversation *c, uint64_t now_ms, uint64_t silence_ms, fm_err *err);
+/* Workers that came by themselves and have been silent for fm_conversation_silence_ms are taken for dead; should one
+ * speak again, it is REFUSED and ends. */
+int fm_conversation_dismiss_silent(fm_conversation *c, uint64_t now_ms, fm_err *err);
 
 /* Hand out no more: workers finish what they have, seal and leave. */
 void fm_conversation_drain(fm_conversation *c);
 
 typedef struct {
     uint32_t queued, leased, done;  /* shards */
-    uint32_t here;                  /* workers that have neither left nor died */
+    uint32_t here;                  /* workers that have neither left nor died, or whose open segments are not settled */
     uint64_t acked;                 /* acknowledgements that counted: grows with every step forward */
     bool complete;                  /* every shard is done */
     bool draining;

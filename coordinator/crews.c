@@ -24,7 +24,6 @@ typedef struct {
 struct fm_crews {
     fm_crew_ops ops;
     const char *join_file;
-    uint64_t silence_ms;
     uint64_t acked;             /* of the conversation when `ends` was last 0 */
     uint32_t ends;              /* without a step forward in between */
     int status;                 /* of the last that ended */
@@ -32,7 +31,7 @@ struct fm_crews {
     crew_state crew[];
 };
 
-int fm_crews_create(const fm_crew_ops *ops, const char *join_file, uint32_t timeout_ms, fm_crews **out, fm_err *err)
+int fm_crews_create(const fm_crew_ops *ops, const char *join_file, fm_crews **out, fm_err *err)
 {
     size_t bytes = sizeof(fm_crews) + ops->crews * sizeof(crew_state);
     fm_crews *crews = calloc(1, bytes);
@@ -41,7 +40,6 @@ int fm_crews_create(const fm_crew_ops *ops, const char *join_file, uint32_t time
         return fm_fail_nomem(err, "crews", bytes);
     crews->ops = *ops;
     crews->join_file = join_file;
-    crews->silence_ms = (uint64_t)FM_CREW_SILENCE * timeout_ms;
     *out = crews;
     return 0;
 }
@@ -71,19 +69,23 @@ static void start(fm_crews *crews, uint32_t i, uint64_t now_ms)
 {
     if (crews->ops.start(crews->ops.ctx, i, crews->join_file, &crews->why) == 0) {
         enter(&crews->crew[i], UP, now_ms);
+        crews->why = (fm_err)FM_ERR_INIT;
         return;
     }
     fm_warn("crew %u could not be started: %s", i, crews->why.text);
     note_end(crews, &crews->crew[i], now_ms);
 }
 
+/* Also a crew that is still starting when nobody needs it any more. */
 static bool hangs(const fm_crews *crews, const fm_conversation *c, uint32_t i, uint64_t now_ms)
 {
     uint64_t heard_ms = fm_conversation_crew_heard(c, i);
+    fm_conversation_state state;
 
+    fm_conversation_look(c, &state);
     if (heard_ms == 0)
-        return now_ms - crews->crew[i].since_ms > FM_CREW_START_MS;
-    return now_ms > heard_ms && now_ms - heard_ms > crews->silence_ms;
+        return state.draining || now_ms - crews->crew[i].since_ms > FM_CREW_START_MS;
+    return now_ms > heard_ms && now_ms - heard_ms > fm_conversation_silence_ms(c);
 }
 
 static void look_after(fm_crews *crews, const fm_conversation *c, uint32_t i, uint64_t now_ms)
@@ -96,7 +98,7 @@ static void look_after(fm_crews *crews, const fm_conversation *c, uint32_t i, ui
     if (ended) {
         enter(crew, ENDED, now_ms);
     } else if (!crew->stopped && hangs(crews, c, i, now_ms)) {
-        fm_warn("crew %u has not been heard of for too long and is ended", i);
+        fm_warn("crew %u is not heard of and is ended", i);
         crew->stopped = true;
         crews->ops.stop(crews->ops.ctx, i);
     }
@@ -107,7 +109,7 @@ static int settle(fm_crews *crews, fm_conversation *c, uint32_t i, uint64_t now_
 {
     fm_conversation_state state;
     bool clean;
-    int rc = fm_conversation_crew_ended(c, i, &clean, err);
+    int rc = fm_conversation_crew_ended(c, i, now_ms, &clean, err);
 
     if (rc != 0)
         return rc;

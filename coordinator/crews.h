@@ -12,12 +12,10 @@
 
 typedef struct fm_crews fm_crews;
 
-/* join_file   borrowed; what crews are started with.
- * timeout_ms  of a lease; a crew of which nothing is heard for FM_CREW_SILENCE of these is ended. */
-int fm_crews_create(const fm_crew_ops *ops, const char *join_file, uint32_t timeout_ms, fm_crews **out, fm_err *err);
+/* join_file  borrowed; what crews are started with. */
+int fm_crews_create(const fm_crew_ops *ops, const char *join_file, fm_crews **out, fm_err *err);
 void fm_crews_destroy(fm_crews *crews);
 
-#define FM_CREW_SILENCE 4
 #define FM_CREW_START_MS 300000     /* until its first worker says HELLO: models are read and broadcast before */
 #define FM_CREW_SETTLE_MS 200       /* after its end, for what it said last to arrive */
 #define FM_CREW_TRIES 4             /* ends of each crew without one shard done in between, until it is given up */

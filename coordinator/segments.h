@@ -26,11 +26,15 @@ bool fm_segments_writer_gone(const char *name);
 /* An open segment is left for good: adopt what its writer committed, or take it down as lost.
  * *lost  true when its records are gone: what relied on them has to be done again.  A segment that never
  *        held a record is "lost" too.
- * Errors: what the store gives, its disk being full among them; the segment then stays open for the next run. */
+ * Errors: -EBUSY (its writer lives after all), what the store gives, its disk being full among them; the segment then
+ * stays open. */
 int fm_segments_settle(const fm_segments *s, uint32_t number, const char *name, bool *lost, fm_err *err);
 
+/* The segment is given up, with whatever it holds. */
+int fm_segments_abandon(const fm_segments *s, uint32_t number, const char *name, fm_err *err);
+
 /* At the start of an epoch, before planning: settle every open segment of earlier ones, and take down as lost
- * those sealed ones that are not in the store any more, or damaged in structure.
+ * those sealed ones that are not in the store any more.
  * patience_ms  how long workers of earlier epochs that may still run are given to end: FM_SILENCE_MS and some.
  * Errors: -EINTR (stop was set while waiting), what the store gives. */
 int fm_segments_recover(const fm_segments *s, uint64_t patience_ms, const volatile sig_atomic_t *stop, fm_err *err);

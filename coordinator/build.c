@@ -1,0 +1,287 @@
+/* The build's loop: a clock, a socket and files around the parts that have none
+ * (plan, conversation, crews).
+ *
+ * Before anything is planned the store is taken and what earlier runs left is
+ * settled, so that planning sees sealed segments only.  Messages are answered
+ * before time is judged: a coordinator that was held up hears the beats that came
+ * meanwhile first.  It ends when every shard is done (or it drains) and every worker
+ * has left or is known dead, because only then is every segment sealed. */
+#include "coordinator/build.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "coordinator/conversation.h"
+#include "coordinator/crews.h"
+#include "coordinator/plan.h"
+#include "coordinator/segments.h"
+#include "coordinator/status.h"
+#include "proto/join.h"
+#include "proto/socket.h"
+#include "storage/catalog.h"
+
+#define LEASE_TIMEOUT_MS 30000
+#define POLL_MS 50
+#define BURST 256               /* messages answered before time is looked at, at most */
+#define REPORT_MS 1000
+#define LINGER_MS 1000          /* of silence, for workers that come by themselves and late */
+#define PATIENCE_MS (FM_SILENCE_MS + 10000)
+
+typedef struct {
+    const fm_build_spec *spec;
+    uint32_t timeout_ms;
+    uint64_t started_ms, reported_ms, heard_ms;
+    char store_dir[FM_PATH_MAX], scratch_dir[FM_PATH_MAX];      /* absolute */
+    char worker_path[FM_PATH_MAX], observer_path[FM_PATH_MAX], status_path[FM_PATH_MAX];
+    fm_join worker, observer;
+    uint64_t epoch;             /* 0: the store was not taken, and nothing here is ours to write */
+    bool status_failed;
+    fm_catalog *catalog;
+    fm_segments segments;
+    fm_plan *plan;
+    fm_server *server;
+    fm_conversation *conversation;
+    fm_crews *crews;
+} build;
+
+/* Tell whoever looks: the status file and the caller. */
+static void report(build *b, const char *state)
+{
+    fm_build_counts counts = {.photographs = b->spec->n_paths};
+    fm_buf json = FM_BUF_INIT;
+    fm_err err = FM_ERR_INIT;
+    int rc;
+
+    b->reported_ms = fm_clock_ms();
+    if (b->plan) {
+        b->plan->counts.seconds = (double)(b->reported_ms - b->started_ms) / 1000;
+        counts = b->plan->counts;
+    }
+    fm_status_json(state, b->epoch, &counts, &json);
+    rc = json.failed ? -ENOMEM : fm_file_write(b->status_path, json.data, json.size, &err);
+    if (rc != 0 && !b->status_failed)
+        fm_warn("the status of this build cannot be written: %s", err.text);
+    b->status_failed = rc != 0;
+    fm_buf_fini(&json);
+    if (b->spec->progress)
+        b->spec->progress(b->spec->progress_ctx, &counts);
+}
+
+static int absolute(const char *path, char out[FM_PATH_MAX], fm_err *err)
+{
+    char *real = realpath(path, NULL);
+    int rc = 0;
+
+    if (!real)
+        return fm_fail(err, -errno, "%s: %s", path, strerror(errno));
+    if (strlen(real) >= FM_PATH_MAX)
+        rc = fm_fail(err, -ENAMETOOLONG, "%s: path too long", path);
+    else
+        strcpy(out, real);
+    free(real);
+    return rc;
+}
+
+static int make_folder(const char *path, char out[FM_PATH_MAX], fm_err *err)
+{
+    int rc = fm_dir_make(path, err);
+
+    return rc == 0 ? absolute(path, out, err) : rc;
+}
+
+static int name_run_files(build *b, fm_err *err)
+{
+    char dir[FM_PATH_MAX];
+    int rc = make_folder(b->spec->run_dir, dir, err);
+
+    if (rc == 0)
+        rc = fm_path_join(b->worker_path, FM_PATH_MAX, dir, FM_RUN_CREW_JOIN, err);
+    if (rc == 0)
+        rc = fm_path_join(b->observer_path, FM_PATH_MAX, dir, FM_RUN_OBSERVER_JOIN, err);
+    return rc == 0 ? fm_path_join(b->status_path, FM_PATH_MAX, dir, FM_RUN_STATUS, err) : rc;
+}
+
+/* The store is ours, and no open segment is in it. */
+static int take_store(build *b, fm_err *err)
+{
+    char scratch[FM_PATH_MAX];
+    int rc = name_run_files(b, err);
+
+    if (rc == 0)
+        rc = fm_catalog_open(b->spec->store_dir, true, &b->catalog, err);
+    if (rc == 0)
+        rc = absolute(b->spec->store_dir, b->store_dir, err);
+    if (rc == 0)
+        rc = fm_catalog_take(b->catalog, &b->epoch, err);
+    if (rc == 0 && !b->spec->scratch_dir)
+        rc = fm_path_join(scratch, sizeof scratch, b->store_dir, "open", err);
+    if (rc == 0)
+        rc = make_folder(b->spec->scratch_dir ? b->spec->scratch_dir : scratch, b->scratch_dir, err);
+    if (rc != 0)
+        return rc;
+    b->segments = (fm_segments){b->catalog, b->store_dir, b->scratch_dir};
+    report(b, "planning");
+    return fm_segments_recover(&b->segments, PATIENCE_MS, b->spec->stop, err);
+}
+
+static int fill_model(fm_join_model *model, const char *path, const fm_digest *sha256, fm_err *err)
+{
+    memset(model, 0, sizeof *model);
+    if (!path)
+        return 0;
+    model->sha256 = *sha256;
+    return absolute(path, model->path, err);
+}
+
+static int write_joins(build *b, fm_err *err)
+{
+    const fm_build_spec *spec = b->spec;
+    fm_join *w = &b->worker;
+    int rc;
+
+    w->epoch = b->observer.epoch = b->epoch;
+    strcpy(w->store_dir, b->store_dir);
+    strcpy(w->scratch_dir, b->scratch_dir);
+    rc = fill_model(&w->detector, spec->detector_path, &spec->recipe->detector_model, err);
+    if (rc == 0)
+        rc = fill_model(&w->landmarks, spec->landmarks_path, &spec->recipe->landmarks_model, err);
+    if (rc == 0)
+        rc = fill_model(&w->encoder, spec->encoder_path, &spec->encoder, err);
+    if (rc == 0)
+        rc = fm_join_write(&b->observer, b->observer_path, err);
+    return rc == 0 ? fm_join_write(w, b->worker_path, err) : rc;
+}
+
+static int start_serving(build *b, fm_err *err)
+{
+    fm_conversation_spec spec = {b->segments, b->plan, b->spec->recipe, b->epoch, b->timeout_ms, b->spec->crews.crews};
+    uint64_t run;
+    int rc;
+
+    if (sodium_init() < 0)
+        return fm_fail(err, -ENOTSUP, "libsodium cannot start: no source of random numbers");
+    randombytes_buf(&run, sizeof run);
+    rc = fm_server_open(!b->spec->crews.remote, run, &b->worker, &b->observer, &b->server, err);
+    if (rc == 0)
+        rc = fm_conversation_create(&spec, &b->conversation, err);
+    if (rc == 0)
+        rc = fm_crews_create(&b->spec->crews, b->worker_path, &b->crews, err);
+    return rc == 0 ? write_joins(b, err) : rc;
+}
+
+/* Take one message and answer it.  1: there was one; 0; or negative. */
+static int answer_one(build *b, fm_err *err)
+{
+    fm_message message, reply;
+    fm_peer from;
+    bool answered;
+    int rc, got = fm_server_receive(b->server, POLL_MS, &from, &message, err);
+
+    if (got != 1)
+        return got;
+    b->heard_ms = fm_clock_ms();
+    rc = fm_conversation_hear(b->conversation, &from, &message, b->heard_ms, &reply, &answered, err);
+    if (rc == 0 && answered)
+        rc = fm_server_send(b->server, &from, &reply, err);
+    fm_message_fini(&message);
+    fm_message_fini(&reply);
+    return rc == 0 ? 1 : rc;
+}
+
+/* Time has passed: leases, crews, silence, the report.  *over: there is nothing left to wait for. */
+static int look_around(build *b, bool *over, fm_err *err)
+{
+    uint64_t now_ms = fm_clock_ms();
+    fm_conversation_state state;
+    int rc = fm_conversation_tick(b->conversation, now_ms, err);
+
+    if (rc == 0)
+        rc = fm_crews_tick(b->crews, b->conversation, now_ms, &b->plan->counts, err);
+    fm_conversation_look(b->conversation, &state);
+    if (rc == 0 && (state.complete || state.draining))
+        rc = fm_conversation_dismiss_silent(b->conversation, now_ms, err);
+    if (rc != 0)
+        return rc;
+    fm_conversation_look(b->conversation, &state);
+    if (now_ms - b->reported_ms >= REPORT_MS)
+        report(b, state.draining ? "draining" : "running");
+    *over = (state.complete || state.draining) && state.here == 0 && fm_crews_down(b->crews) &&
+            (b->spec->crews.crews > 0 || now_ms - b->heard_ms >= LINGER_MS);
+    return 0;
+}
+
+static int serve(build *b, fm_err *err)
+{
+    fm_conversation_state state;
+    bool over = false;
+    int rc = start_serving(b, err);
+
+    b->heard_ms = fm_clock_ms();
+    while (rc == 0 && !over) {
+        int got = 1;
+
+        if (b->spec->stop && *b->spec->stop)
+            fm_conversation_drain(b->conversation);
+        for (int i = 0; got == 1 && i < BURST; i++)
+            got = answer_one(b, err);
+        rc = got < 0 ? got : look_around(b, &over, err);
+    }
+    if (rc != 0) {
+        if (b->crews)
+            fm_crews_stop(b->crews);
+        return rc;
+    }
+    fm_conversation_look(b->conversation, &state);
+    if (!state.complete)
+        return fm_fail(err, -EINTR, "stopped with %" PRIu64 " of %" PRIu64 " photographs done: run again to go on",
+                       b->plan->counts.done, b->plan->counts.photographs);
+    return 0;
+}
+
+static void close_all(build *b)
+{
+    if (b->epoch) {     /* also those of a coordinator that was killed */
+        unlink(b->worker_path);
+        unlink(b->observer_path);
+    }
+    fm_crews_destroy(b->crews);
+    fm_conversation_destroy(b->conversation);
+    fm_server_close(b->server);
+    fm_plan_destroy(b->plan);
+    if (b->catalog)
+        fm_catalog_close(b->catalog);
+    sodium_memzero(b, sizeof *b);
+    free(b);
+}
+
+int fm_build_run(const fm_build_spec *spec, fm_build_counts *counts, fm_err *err)
+{
+    build *b = calloc(1, sizeof *b);
+    int rc;
+
+    *counts = (fm_build_counts){.photographs = spec->n_paths};
+    if (!b)
+        return fm_fail_nomem(err, "build", sizeof *b);
+    b->spec = spec;
+    b->timeout_ms = spec->lease_timeout_ms ? spec->lease_timeout_ms : LEASE_TIMEOUT_MS;
+    b->started_ms = fm_clock_ms();
+    rc = take_store(b, err);
+    if (rc == 0)
+        rc = fm_plan_create(spec, b->catalog, &b->plan, err);
+    if (rc == 0 && b->plan->n_shards > 0)
+        rc = serve(b, err);
+    if (rc == 0)
+        rc = fm_plan_write_keys(b->plan, spec->names, b->store_dir, err);
+    if (b->epoch)
+        report(b, rc == 0 ? "finished" : rc == -EINTR ? "stopped" : "failed");
+    if (b->plan)
+        *counts = b->plan->counts;
+    close_all(b);
+    return rc;
+}

@@ -1,0 +1,600 @@
+/* Builds from end to end with crews that are threads (tests/coordinator/crew.h). */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/rng.h"
+#include "coordinator/build.h"
+#include "proto/socket.h"
+#include "storage/keys.h"
+#include "storage/store.h"
+#include "tests/check.h"
+#include "tests/coordinator/crew.h"
+
+enum { PHOTOGRAPHS = 120, FACELESS = PHOTOGRAPHS / 10 };
+
+/* A folder of photographs, a store, and what the build is asked for. */
+typedef struct {
+    crew_world world;
+    char store[128], run[128];
+    char path[PHOTOGRAPHS][128];
+    const char *paths[PHOTOGRAPHS];
+    fm_recipe recipe;
+    fm_build_spec spec;
+    fm_build_counts counts;
+    fm_err err;
+} bench;
+
+static bench *open_bench;       /* for hooks that are told of the world only */
+
+static void write_photograph(const char *path, const char *bytes)
+{
+    if (fm_file_write(path, bytes, strlen(bytes), NULL) != 0)
+        abort();
+}
+
+/* Photograph i's bytes; every tenth has no face.  different: how many distinct ones there are. */
+static void write_photographs(bench *b, int different)
+{
+    char bytes[64];
+
+    for (int i = 0; i < PHOTOGRAPHS; i++) {
+        snprintf(bytes, sizeof bytes, "%s photograph %d", i % 10 == 3 ? "No face on" : "A", i % different);
+        write_photograph(b->path[i], bytes);
+    }
+}
+
+static bench *bench_open(uint32_t crews)
+{
+    bench *b = calloc(1, sizeof *b);
+    const char *dir = check_tmpdir();
+
+    if (!b)
+        abort();
+    snprintf(b->store, sizeof b->store, "%s/out/store", dir);
+    snprintf(b->run, sizeof b->run, "%s/out/run", dir);
+    for (int i = 0; i < PHOTOGRAPHS; i++) {
+        snprintf(b->path[i], sizeof b->path[i], "%s/%03d.jpg", dir, i);
+        b->paths[i] = b->path[i];
+    }
+    fm_recipe_default(&b->recipe);
+    fm_digest_of("encoder", 7, &b->spec.encoder);
+    b->spec.store_dir = b->store;
+    b->spec.run_dir = b->run;
+    b->spec.recipe = &b->recipe;
+    b->spec.paths = b->paths;
+    b->spec.n_paths = PHOTOGRAPHS;
+    b->spec.lease_timeout_ms = 5000;
+    b->spec.stop = &b->world.stop;
+    crew_world_ops(&b->world, crews, &b->spec.crews);
+    write_photographs(b, PHOTOGRAPHS);
+    open_bench = b;
+    return b;
+}
+
+static int build(bench *b)
+{
+    b->err = (fm_err)FM_ERR_INIT;
+    for (int i = 0; i < CREWS_MAX; i++)
+        b->world.starts[i] = 0;
+    b->world.decoded = b->world.encoded = b->world.acked = b->world.stale = 0;
+    return fm_build_run(&b->spec, &b->counts, &b->err);
+}
+
+static void bench_close(bench *b)
+{
+    crew_world_end(&b->world);
+    open_bench = NULL;
+    free(b);
+}
+
+static int starts(const bench *b)
+{
+    int n = 0;
+
+    for (int i = 0; i < CREWS_MAX; i++)
+        n += b->world.starts[i];
+    return n;
+}
+
+static bool in_run(const bench *b, const char *name)
+{
+    char path[FM_PATH_MAX];
+
+    return fm_path_join(path, sizeof path, b->run, name, NULL) == 0 && fm_path_exists(path);
+}
+
+/* The digest that a bench's photographs must have: over the records that the fake workers make, read back. */
+static fm_digest digest_of(const bench *b)
+{
+    fm_digest out = {{0}}, *photo = calloc(PHOTOGRAPHS, sizeof *photo), *code = calloc(PHOTOGRAPHS, sizeof *code);
+    fm_study_keys keys = {NULL, 0};
+    fm_store *store = NULL;
+    fm_err err = FM_ERR_INIT;
+
+    if (fm_keys_read(b->store, &keys, &err) != 0 || fm_store_open(b->store, &store, &err) != 0)
+        check_failed(__FILE__, __LINE__, "%s", err.text);
+    CHECK_INT(keys.n, b->spec.n_paths);
+    for (size_t i = 0; i < keys.n; i++) {
+        photo[i] = keys.v[i].photo;
+        code[i] = keys.v[i].code;
+    }
+    if (store && fm_store_digest(store, photo, code, keys.n, &out, &err) != 0)
+        check_failed(__FILE__, __LINE__, "%s", err.text);
+    fm_store_close(store);
+    fm_keys_fini(&keys);
+    free(photo);
+    free(code);
+    return out;
+}
+
+/* Everything is sealed and whole. */
+static void check_store(const bench *b)
+{
+    fm_err err = FM_ERR_INIT;
+    uint64_t checked = 0, damaged = 1;
+    fm_store *store;
+
+    REQUIRE(fm_store_open(b->store, &store, &err) == 0);
+    CHECK_INT(fm_store_verify(store, NULL, NULL, &checked, &damaged, &err), 0);
+    CHECK_INT(damaged, 0);
+    fm_store_close(store);
+}
+
+static fm_digest undisturbed;   /* digest of a bench nothing happened to */
+
+static fm_digest digest_undisturbed(void)
+{
+    if (fm_digest_is_zero(&undisturbed)) {
+        bench *b = bench_open(1);
+
+        if (build(b) != 0)
+            check_failed(__FILE__, __LINE__, "%s", b->err.text);
+        undisturbed = digest_of(b);
+        bench_close(b);
+        fm_dir_remove(check_tmpdir(), NULL);
+        fm_dir_make(check_tmpdir(), NULL);
+    }
+    return undisturbed;
+}
+
+/* The build went through, and the store holds what it holds without trouble. */
+static void check_built(bench *b, int rc, const fm_digest *want)
+{
+    fm_digest got;
+
+    if (rc != 0)
+        check_failed(__FILE__, __LINE__, "the build gave %d: %s", rc, b->err.text);
+    CHECK_INT(b->counts.done, PHOTOGRAPHS);
+    CHECK_INT(b->counts.photos_made + b->counts.photos_reused, PHOTOGRAPHS);
+    CHECK_INT(b->counts.left_out[FM_NO_FACE], FACELESS);
+    got = digest_of(b);
+    CHECK(fm_digest_equal(&got, want));
+    check_store(b);
+    CHECK(!in_run(b, FM_RUN_CREW_JOIN) && !in_run(b, FM_RUN_OBSERVER_JOIN) && in_run(b, FM_RUN_STATUS));
+}
+
+static void from_nothing_to_a_digest(void)
+{
+    fm_digest want = digest_undisturbed();
+
+    for (uint32_t shard_size = 0, crews = 1; crews <= 3; crews++, shard_size = 2 * shard_size + 1) {
+        bench *b = bench_open(crews);
+        int rc;
+
+        b->spec.shard_size = shard_size;
+        rc = build(b);
+        check_built(b, rc, &want);
+        CHECK_INT(b->counts.photos_made, PHOTOGRAPHS);
+        CHECK_INT(b->counts.codes_made, PHOTOGRAPHS - FACELESS);
+        CHECK_INT(b->counts.codes_reused, 0);
+        CHECK_INT(b->counts.leases_lost + b->counts.crews_lost, 0);
+        CHECK_INT(b->counts.workers, crews);
+        bench_close(b);
+        fm_dir_remove(check_tmpdir(), NULL);
+        fm_dir_make(check_tmpdir(), NULL);
+    }
+}
+
+static void a_second_run_hands_nothing_out(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(2);
+
+    REQUIRE(build(b) == 0);
+    check_built(b, build(b), &want);
+    CHECK_INT(starts(b), 0);
+    CHECK_INT(b->counts.photos_reused, PHOTOGRAPHS);
+    CHECK_INT(b->counts.codes_reused, PHOTOGRAPHS - FACELESS);
+    CHECK_INT(b->counts.codes_made, 0);
+    b->spec.paranoid = true;
+    check_built(b, build(b), &want);
+    CHECK_INT(b->world.decoded + b->world.encoded, 0);
+    CHECK_INT(b->counts.photos_reused, PHOTOGRAPHS);
+    CHECK(b->world.acked > 0);
+    bench_close(b);
+}
+
+static void only_what_changed(void)
+{
+    bench *b = bench_open(2);
+    fm_digest before, other;
+
+    REQUIRE(build(b) == 0);
+    before = b->spec.encoder;
+    fm_digest_of("another", 7, &b->spec.encoder);
+    CHECK_INT(build(b), 0);
+    CHECK_INT(b->world.decoded, 0);
+    CHECK_INT(b->world.encoded, PHOTOGRAPHS - FACELESS);
+    CHECK_INT(b->counts.codes_made, PHOTOGRAPHS - FACELESS);
+    CHECK_INT(b->counts.photos_reused, PHOTOGRAPHS);
+    CHECK_INT(build(b), 0);
+    CHECK_INT(starts(b), 0);        /* the files' sizes and times are still known */
+    b->recipe.chip_size = 160;
+    CHECK_INT(build(b), 0);
+    CHECK_INT(b->world.decoded, PHOTOGRAPHS);
+    b->recipe.chip_size = 150;
+    b->spec.encoder = before;
+    CHECK_INT(build(b), 0);         /* back: how each ended is read from its record */
+    CHECK_INT(b->world.decoded + b->world.encoded, 0);
+    CHECK_INT(b->counts.left_out[FM_NO_FACE], FACELESS);
+    memset(&b->spec.encoder, 0, sizeof b->spec.encoder);
+    CHECK_INT(build(b), 0);         /* chips only */
+    CHECK_INT(starts(b) + (int)b->counts.codes_reused, 0);
+    other = digest_of(b);
+    CHECK(!fm_digest_is_zero(&other));
+    bench_close(b);
+}
+
+static void files_that_moved_or_changed(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(2);
+    struct timespec touched[2] = {{1000000000, 5}, {1000000000, 5}};
+    char moved[160];
+
+    REQUIRE(build(b) == 0);
+    CHECK_INT(utimensat(AT_FDCWD, b->path[7], touched, 0), 0);
+    snprintf(moved, sizeof moved, "%s.moved", b->path[8]);
+    CHECK_INT(rename(b->path[8], moved), 0);
+    b->paths[8] = moved;
+    check_built(b, build(b), &want);
+    CHECK_INT(b->world.decoded + b->world.encoded, 0);
+    CHECK_INT(b->counts.photos_reused, PHOTOGRAPHS);
+    CHECK_INT(b->world.acked, 1);
+    write_photograph(b->path[7], "A photograph of something else");
+    CHECK_INT(unlink(moved), 0);
+    CHECK_INT(unlink(b->path[9]) + mkdir(b->path[9], 0700), 0);
+    CHECK_INT(build(b), 0);
+    CHECK_INT(b->world.decoded, 1);
+    CHECK_INT(b->counts.left_out[FM_UNREADABLE], 2);
+    CHECK_INT(b->counts.done, PHOTOGRAPHS);
+    CHECK_INT(b->counts.photos_reused, PHOTOGRAPHS - 3);
+    digest_of(b);
+    CHECK_INT(build(b), 0);         /* still gone */
+    CHECK_INT(starts(b), 0);
+    CHECK_INT(b->counts.left_out[FM_UNREADABLE], 2);
+    CHECK_INT(rmdir(b->path[9]), 0);
+    write_photograph(b->path[9], "A photograph 9");
+    CHECK_INT(build(b), 0);
+    CHECK_INT(b->world.decoded, 0);
+    CHECK_INT(b->counts.left_out[FM_UNREADABLE], 1);
+    bench_close(b);
+}
+
+static void a_worker_dies_holding_a_lease(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(2);
+
+    b->spec.shard_size = 10;
+    b->world.habits[0][0] = DIE_HOLDING;
+    check_built(b, build(b), &want);
+    CHECK_INT(b->counts.leases_lost, 1);
+    CHECK_INT(b->counts.crews_lost, 1);
+    CHECK_INT(b->world.decoded, PHOTOGRAPHS);       /* what it had acknowledged is adopted */
+    bench_close(b);
+}
+
+static void acknowledged_is_kept_unsealed(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(1);
+
+    b->spec.shard_size = 50;
+    b->world.habits[0][0] = b->world.habits[0][1] = DIE_AFTER_ACK;
+    check_built(b, build(b), &want);
+    CHECK_INT(b->world.decoded, PHOTOGRAPHS);
+    CHECK_INT(b->counts.leases_lost, 0);
+    CHECK_INT(b->counts.crews_lost, 2);
+    CHECK_INT(starts(b), 3);
+    bench_close(b);
+}
+
+/* Copies lie in everybody's shards, so that a shard relies on records that another worker's loss takes along. */
+static void a_lost_segment_is_made_again(void)
+{
+    for (int copies = 0; copies < 2; copies++) {
+        bench *b = bench_open(3);
+        fm_digest want, got;
+        int rc;
+
+        write_photographs(b, copies ? 20 : PHOTOGRAPHS);
+        REQUIRE(build(b) == 0);
+        want = digest_of(b);
+        CHECK_INT(b->counts.done, PHOTOGRAPHS);
+        fm_dir_remove(b->store, NULL);
+        b->spec.shard_size = 10;
+        b->world.pause_ms = 1;
+        b->world.habits[0][0] = b->world.habits[1][0] = DIE_AND_LOSE;
+        rc = build(b);
+        CHECK_INT(rc, 0);
+        CHECK_INT(b->counts.done, PHOTOGRAPHS);
+        CHECK(copies || (b->counts.leases_lost >= 1 && b->world.decoded > PHOTOGRAPHS));
+        got = digest_of(b);
+        CHECK(fm_digest_equal(&got, &want));
+        check_store(b);
+        bench_close(b);
+        fm_dir_remove(check_tmpdir(), NULL);
+        fm_dir_make(check_tmpdir(), NULL);
+    }
+}
+
+static void a_late_acknowledgement_is_stale(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(2);
+
+    b->spec.shard_size = 30;
+    b->spec.lease_timeout_ms = 500;
+    b->world.silence_ms = 1200;
+    b->world.habits[0][0] = FALL_SILENT;
+    check_built(b, build(b), &want);
+    CHECK_INT(b->world.stale, 1);
+    CHECK_INT(b->counts.leases_lost, 1);
+    CHECK_INT(b->counts.crews_lost, 0);
+    bench_close(b);
+}
+
+static void a_crew_that_hangs_is_ended(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(1);
+
+    b->spec.lease_timeout_ms = 200;
+    b->world.habits[0][0] = HANG;
+    check_built(b, build(b), &want);
+    CHECK_INT(b->world.stopped, 1);
+    CHECK_INT(b->counts.crews_lost, 1);
+    bench_close(b);
+}
+
+static void copies_are_accounted_for(void)
+{
+    fm_digest first = {{0}};
+
+    for (uint32_t crews = 1; crews <= 3; crews++) {
+        bench *b = bench_open(crews);
+        fm_digest got;
+
+        write_photographs(b, 20);
+        b->paths[5] = b->paths[4];      /* one file listed twice, too */
+        b->spec.shard_size = 7;
+        CHECK_INT(build(b), 0);
+        CHECK_INT(b->counts.done, PHOTOGRAPHS);
+        CHECK_INT(b->counts.left_out[FM_NO_FACE], FACELESS);
+        CHECK_INT(b->counts.photos_made + b->counts.photos_reused, PHOTOGRAPHS);
+        CHECK_INT(b->counts.codes_made + b->counts.codes_reused, PHOTOGRAPHS - FACELESS);
+        got = digest_of(b);
+        CHECK(crews == 1 || fm_digest_equal(&got, &first));
+        first = got;
+        CHECK_INT(build(b), 0);
+        CHECK_INT(starts(b), 0);
+        bench_close(b);
+        fm_dir_remove(check_tmpdir(), NULL);
+        fm_dir_make(check_tmpdir(), NULL);
+    }
+}
+
+static void stop_after_three(crew_world *w)
+{
+    if (w->acked >= 3)
+        w->stop = 1;
+}
+
+static void stopped_and_gone_on_with(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(2);
+    uint64_t before;
+
+    b->spec.shard_size = 10;
+    b->world.pause_ms = 2;
+    b->world.after_ack = stop_after_three;
+    CHECK_INT(build(b), -EINTR);
+    before = b->counts.done;
+    CHECK(before >= 30 && before < PHOTOGRAPHS);
+    check_store(b);
+    CHECK_INT(b->counts.leases_lost + b->counts.crews_lost, 0);
+    b->world.stop = 0;
+    b->world.after_ack = NULL;
+    check_built(b, build(b), &want);
+    CHECK_INT(b->counts.photos_reused, before);
+    CHECK_INT(b->world.decoded, PHOTOGRAPHS - (int)before);
+    bench_close(b);
+}
+
+/* What an observer is answered; "" when it is not. */
+static void observe(const bench *b, fm_message_type type, fm_message_type want, char *text, size_t n)
+{
+    char path[FM_PATH_MAX];
+    fm_join *join = malloc(sizeof *join);
+    fm_client *client = NULL;
+    fm_message m;
+
+    text[0] = '\0';
+    if (join && fm_path_join(path, sizeof path, b->run, FM_RUN_OBSERVER_JOIN, NULL) == 0 &&
+        fm_join_read(path, join, NULL) == 0 && fm_client_open(join, &client, NULL) == 0) {
+        fm_message_init(&m, type);
+        fm_client_send(client, &m, NULL);
+        if (fm_client_receive(client, 5000, &m, NULL) == 1) {
+            if (m.type == want)
+                snprintf(text, n, "%s", m.text ? m.text : "yes");
+            fm_message_fini(&m);
+        }
+    }
+    fm_client_close(client, 0);
+    free(join);
+}
+
+static char observed[2][2048];
+
+static void ask_to_drain(crew_world *w)
+{
+    if (w->acked != 2)
+        return;
+    observe(open_bench, FM_MSG_STATUS_ASK, FM_MSG_STATUS, observed[0], sizeof observed[0]);
+    observe(open_bench, FM_MSG_DRAIN_ASK, FM_MSG_ACKED, observed[1], sizeof observed[1]);
+}
+
+static void an_observer_asks_and_drains(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(1);
+
+    b->spec.shard_size = 10;
+    b->world.after_ack = ask_to_drain;
+    CHECK_INT(build(b), -EINTR);
+    CHECK_INT(b->counts.done, 20);
+    CHECK(strstr(observed[0], "\"state\": \"running\"") && strstr(observed[0], "\"done\": 20,"));
+    CHECK_STR(observed[1], "yes");
+    b->world.after_ack = NULL;
+    check_built(b, build(b), &want);
+    bench_close(b);
+}
+
+/* Everything that holds a valid key may say anything. */
+static void talk_nonsense(crew_world *w)
+{
+    fm_rng r = fm_rng_init(11, (uint64_t)w->acked);
+    fm_client *client;
+    fm_message m;
+
+    if (fm_client_open(&(fm_join){0}, &client, NULL) == 0)
+        fm_client_close(client, 0);
+    for (int peer = 0; peer < 3; peer++) {
+        fm_join *join = malloc(sizeof *join);
+
+        if (!join || fm_join_read(w->crew[0].join_file, join, NULL) != 0 || fm_client_open(join, &client, NULL) != 0)
+            abort();
+        for (int i = 0; i < 60; i++) {
+            fm_message_init(&m, i == 0 && peer ? FM_MSG_HELLO : (fm_message_type)(1 + fm_rng_below(&r, FM_MSG_DRAIN_ASK)));
+            m.lease = fm_rng_below(&r, 3) ? (uint64_t)1 << 32 | fm_rng_below(&r, 12) : UINT64_MAX;
+            m.crew = 1000;
+            if (m.type == FM_MSG_WELCOME)
+                fm_recipe_default(&m.recipe);
+            if (m.type == FM_MSG_ACK)
+                fm_message_room(&m, fm_rng_below(&r, 20), NULL);
+            if (fm_rng_below(&r, 2))
+                fm_message_set_text(&m, "e1-n0-h0-p0", NULL);
+            fm_client_send(client, &m, NULL);
+            fm_message_fini(&m);
+        }
+        fm_client_close(client, 200);
+        free(join);
+    }
+}
+
+static void nonsense_does_not_disturb(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(2);
+
+    printf("seed 11\n");
+    b->spec.shard_size = 10;
+    b->spec.lease_timeout_ms = 1000;
+    b->world.after_ack = talk_nonsense;
+    check_built(b, build(b), &want);
+    bench_close(b);
+}
+
+static void crews_that_die_at_once(void)
+{
+    bench *b = bench_open(2);
+
+    b->world.all_alike = true;
+    b->world.habits[0][0] = DIE_AT_START;
+    CHECK_INT(build(b), -EIO);
+    CHECK_INT(starts(b), 8);
+    CHECK_INT(b->counts.crews_lost, 8);
+    CHECK_INT(b->counts.done, 0);
+    CHECK(!in_run(b, FM_RUN_CREW_JOIN));
+    b->world.start_code = -ENOENT;
+    CHECK_INT(build(b), -EIO);
+    CHECK(strstr(b->err.text, "there is no mpirun") != NULL);
+    bench_close(b);
+}
+
+static volatile uint64_t alone;
+
+static int count_up(void *ctx, uint32_t crew, const char *join_file, fm_err *err)
+{
+    (void)ctx;
+    (void)crew;
+    (void)join_file;
+    (void)err;
+    alone++;
+    return 0;
+}
+
+/* A coordinator of its own process that works slowly until it is killed. */
+static pid_t fork_coordinator(bench *b)
+{
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid;
+    b->spec.shard_size = 4;
+    b->world.pause_ms = 10;
+    fm_build_run(&b->spec, &b->counts, NULL);
+    _exit(0);
+}
+
+static void one_coordinator_a_store(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(2);
+    pid_t other = fork_coordinator(b);
+    char part[FM_PATH_MAX];
+
+    REQUIRE(other > 0);
+    snprintf(part, sizeof part, "%s/open", b->store);
+    for (int i = 0; i < 1000 && !in_run(b, FM_RUN_CREW_JOIN); i++)
+        nanosleep(&(struct timespec){0, 10000000}, NULL);
+    nanosleep(&(struct timespec){0, 400000000}, NULL);     /* some shards are acknowledged */
+    b->spec.crews.start = count_up;
+    CHECK_INT(build(b), -EAGAIN);
+    CHECK_INT(alone, 0);
+    CHECK(in_run(b, FM_RUN_CREW_JOIN));         /* the other's, left alone */
+    CHECK_INT(kill(other, SIGKILL), 0);
+    waitpid(other, NULL, 0);
+    crew_world_ops(&b->world, 2, &b->spec.crews);
+    check_built(b, build(b), &want);
+    CHECK(b->counts.photos_reused > 0);
+    CHECK_INT(b->world.decoded, PHOTOGRAPHS - (int)b->counts.photos_reused);
+    bench_close(b);
+}
+
+CHECK_MAIN(CHECK_CASE(one_coordinator_a_store), CHECK_CASE(from_nothing_to_a_digest),
+           CHECK_CASE(a_second_run_hands_nothing_out), CHECK_CASE(only_what_changed),
+           CHECK_CASE(files_that_moved_or_changed), CHECK_CASE(a_worker_dies_holding_a_lease),
+           CHECK_CASE(acknowledged_is_kept_unsealed), CHECK_CASE(a_lost_segment_is_made_again),
+           CHECK_CASE(a_late_acknowledgement_is_stale), CHECK_CASE(a_crew_that_hangs_is_ended),
+           CHECK_CASE(copies_are_accounted_for), CHECK_CASE(stopped_and_gone_on_with),
+           CHECK_CASE(an_observer_asks_and_drains), CHECK_CASE(nonsense_does_not_disturb),
+           CHECK_CASE(crews_that_die_at_once))
