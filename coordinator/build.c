@@ -29,6 +29,7 @@
 #define LEASE_TIMEOUT_MS 30000
 #define POLL_MS 50
 #define BURST 256               /* messages answered before time is looked at, at most */
+#define LOOK_MS 20
 #define REPORT_MS 1000
 #define LINGER_MS 1000          /* of silence, for workers that come by themselves and late */
 #define PATIENCE_MS (FM_SILENCE_MS + 10000)
@@ -36,7 +37,7 @@
 typedef struct {
     const fm_build_spec *spec;
     uint32_t timeout_ms;
-    uint64_t started_ms, reported_ms, heard_ms;
+    uint64_t started_ms, reported_ms, looked_ms, heard_ms;
     char store_dir[FM_PATH_MAX], scratch_dir[FM_PATH_MAX];      /* absolute */
     char worker_path[FM_PATH_MAX], observer_path[FM_PATH_MAX], status_path[FM_PATH_MAX];
     fm_join worker, observer;
@@ -176,12 +177,12 @@ static int start_serving(build *b, fm_err *err)
 }
 
 /* Take one message and answer it.  1: there was one; 0; or negative. */
-static int answer_one(build *b, fm_err *err)
+static int answer_one(build *b, int wait_ms, fm_err *err)
 {
     fm_message message, reply;
     fm_peer from;
     bool answered;
-    int rc, got = fm_server_receive(b->server, POLL_MS, &from, &message, err);
+    int rc, got = fm_server_receive(b->server, wait_ms, &from, &message, err);
 
     if (got != 1)
         return got;
@@ -199,8 +200,12 @@ static int look_around(build *b, bool *over, fm_err *err)
 {
     uint64_t now_ms = fm_clock_ms();
     fm_conversation_state state;
-    int rc = fm_conversation_tick(b->conversation, now_ms, err);
+    int rc;
 
+    if (now_ms - b->looked_ms < LOOK_MS)
+        return 0;
+    b->looked_ms = now_ms;
+    rc = fm_conversation_tick(b->conversation, now_ms, err);
     if (rc == 0)
         rc = fm_crews_tick(b->crews, b->conversation, now_ms, &b->plan->counts, err);
     fm_conversation_look(b->conversation, &state);
@@ -224,12 +229,12 @@ static int serve(build *b, fm_err *err)
 
     b->heard_ms = fm_clock_ms();
     while (rc == 0 && !over) {
-        int got = 1;
+        int got = answer_one(b, POLL_MS, err);
 
+        for (int i = 1; got == 1 && i < BURST; i++)
+            got = answer_one(b, 0, err);
         if (b->spec->stop && *b->spec->stop)
             fm_conversation_drain(b->conversation);
-        for (int i = 0; got == 1 && i < BURST; i++)
-            got = answer_one(b, err);
         rc = got < 0 ? got : look_around(b, &over, err);
     }
     if (rc != 0) {

@@ -59,8 +59,10 @@ static void enter(crew_state *crew, int state, uint64_t now_ms)
 /* A crew ended, or did not start, though there is work: wait longer each time. */
 static void note_end(fm_crews *crews, crew_state *crew, uint64_t now_ms)
 {
-    uint32_t doublings = crews->ends < 4 ? crews->ends : 4;
+    uint32_t doublings = crews->ends / crews->ops.crews;
 
+    if (doublings > 4)
+        doublings = 4;
     crews->ends++;
     crew->next_ms = now_ms + ((uint64_t)FM_CREW_PAUSE_MS << doublings);
 }

@@ -1,0 +1,359 @@
+/* The conversation without sockets and without a clock: messages are structs, time is a number. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "coordinator/conversation.h"
+#include "tests/check.h"
+
+enum { PHOTOGRAPHS = 12, SHARD = 3, SHARDS = PHOTOGRAPHS / SHARD, TIMEOUT_MS = 1000 };
+
+typedef struct {
+    char dir[64], store[96], scratch[96];
+    char path[PHOTOGRAPHS][96];
+    const char *paths[PHOTOGRAPHS];
+    fm_recipe recipe;
+    fm_build_spec spec;
+    fm_catalog *catalog;
+    uint64_t epoch;
+    fm_plan *plan;
+    fm_conversation *c;
+    uint64_t now;
+} talk;
+
+/* A plan and a conversation about what the catalog leaves to do. */
+static bool talk_begin(talk *t)
+{
+    fm_conversation_spec spec = {.segments = {t->catalog, t->store, t->scratch}, .recipe = &t->recipe,
+                                 .epoch = t->epoch, .timeout_ms = TIMEOUT_MS, .crews = 4};
+
+    if (fm_plan_create(&t->spec, t->catalog, &t->plan, NULL) != 0)
+        return false;
+    spec.plan = t->plan;
+    return fm_conversation_create(&spec, &t->c, NULL) == 0;
+}
+
+static void talk_end(talk *t)
+{
+    fm_conversation_destroy(t->c);
+    fm_plan_destroy(t->plan);
+    t->c = NULL;
+    t->plan = NULL;
+}
+
+static talk *talk_open(void)
+{
+    talk *t = calloc(1, sizeof *t);
+
+    if (!t)
+        abort();
+    snprintf(t->dir, sizeof t->dir, "%s/facemill-test-XXXXXX", fm_path_exists("/dev/shm") ? "/dev/shm" : "/tmp");
+    if (!mkdtemp(t->dir))
+        abort();
+    snprintf(t->store, sizeof t->store, "%s/store", t->dir);
+    snprintf(t->scratch, sizeof t->scratch, "%s/scratch", t->dir);
+    for (int i = 0; i < PHOTOGRAPHS; i++) {
+        snprintf(t->path[i], sizeof t->path[i], "%s/%d.jpg", t->dir, i);
+        t->paths[i] = t->path[i];
+        if (fm_file_write(t->path[i], "x", 1, NULL) != 0)
+            abort();
+    }
+    fm_recipe_default(&t->recipe);
+    fm_digest_of("encoder", 7, &t->spec.encoder);
+    t->spec.recipe = &t->recipe;
+    t->spec.paths = t->paths;
+    t->spec.n_paths = PHOTOGRAPHS;
+    t->spec.shard_size = SHARD;
+    t->now = 5;
+    if (fm_catalog_open(t->store, true, &t->catalog, NULL) != 0 ||
+        fm_catalog_take(t->catalog, &t->epoch, NULL) != 0 || !talk_begin(t))
+        abort();
+    return t;
+}
+
+static void talk_close(talk *t)
+{
+    talk_end(t);
+    fm_catalog_close(t->catalog);
+    fm_dir_remove(t->dir, NULL);
+    free(t);
+}
+
+static fm_peer peer(int number, fm_peer_role role)
+{
+    return (fm_peer){.size = 2, .id = {1, (uint8_t)number}, .role = role};
+}
+
+static fm_message message(const talk *t, fm_message_type type)
+{
+    fm_message m;
+
+    fm_message_init(&m, type);
+    m.epoch = t->epoch;
+    return m;
+}
+
+/* Say m; the reply, of type 0 when there is none. */
+static fm_message say_as(talk *t, const fm_peer *from, fm_message *m)
+{
+    fm_message reply;
+    fm_err err = FM_ERR_INIT;
+    bool answered;
+
+    if (fm_conversation_hear(t->c, from, m, t->now, &reply, &answered, &err) != 0)
+        check_failed(__FILE__, __LINE__, "%s", err.text);
+    CHECK(answered == (reply.type != 0));
+    fm_message_fini(m);
+    return reply;
+}
+
+static fm_message say(talk *t, int who, fm_message *m)
+{
+    fm_peer from = peer(who, FM_PEER_WORKER);
+
+    return say_as(t, &from, m);
+}
+
+/* Say a message without fields; its answer's type, lease and text. */
+static fm_message_type ask(talk *t, int who, fm_message_type type, uint64_t *lease, char *text)
+{
+    fm_message m = message(t, type), reply;
+    fm_message_type got;
+
+    m.crew = (uint32_t)who;
+    if (lease && type == FM_MSG_BEAT)
+        m.lease = *lease;
+    reply = say(t, who, &m);
+    got = reply.type;
+    if (lease)
+        *lease = reply.lease;
+    if (text)
+        snprintf(text, FM_SEGMENT_NAME_MAX, "%s", reply.text ? reply.text : "");
+    fm_message_fini(&reply);
+    return got;
+}
+
+static void image_of(uint64_t item, fm_digest *out)
+{
+    fm_digest_of(&item, sizeof item, out);
+}
+
+/* An ACK of that lease with all its photographs made, or all found. */
+static fm_message ack(const talk *t, uint64_t lease, const char *segment, bool made)
+{
+    fm_message m = message(t, FM_MSG_ACK);
+    uint32_t shard = (uint32_t)lease;
+
+    m.lease = lease;
+    if (fm_message_set_text(&m, segment, NULL) != 0 || fm_message_room(&m, SHARD, NULL) != 0)
+        abort();
+    for (uint32_t i = 0; i < SHARD; i++) {
+        fm_ack_item *a = &m.acks[SHARD - 1 - i];        /* the order is the worker's own */
+
+        a->item = t->plan->todo[t->plan->first[shard] + i];
+        a->size_bytes = 1;
+        image_of(a->item, &a->image);
+        a->reason = FM_USED;
+        a->photo_made = a->code_made = made;
+    }
+    return m;
+}
+
+static fm_message_type say_ack(talk *t, int who, uint64_t lease, const char *segment, bool made)
+{
+    fm_message m = ack(t, lease, segment, made), reply = say(t, who, &m);
+    fm_message_type got = reply.type;
+
+    fm_message_fini(&reply);
+    return got;
+}
+
+static fm_message_type say_sealed(talk *t, int who, const char *segment, char *next)
+{
+    fm_message m = message(t, FM_MSG_SEALED), reply;
+    fm_message_type got;
+
+    m.records = 2;
+    if (fm_message_set_text(&m, segment, NULL) != 0)
+        abort();
+    reply = say(t, who, &m);
+    got = reply.type;
+    snprintf(next, FM_SEGMENT_NAME_MAX, "%s", reply.text ? reply.text : "");
+    fm_message_fini(&reply);
+    return got;
+}
+
+static void a_life(void)
+{
+    char name[FM_SEGMENT_NAME_MAX], again[FM_SEGMENT_NAME_MAX], next[FM_SEGMENT_NAME_MAX];
+    fm_conversation_state state;
+    uint64_t lease, same;
+    talk *t = talk_open();
+
+    CHECK_INT(ask(t, 1, FM_MSG_HELLO, NULL, name), FM_MSG_WELCOME);
+    CHECK_INT(ask(t, 1, FM_MSG_HELLO, NULL, again), FM_MSG_WELCOME);
+    CHECK_STR(again, name);
+    CHECK_INT(ask(t, 2, FM_MSG_HELLO, NULL, again), FM_MSG_WELCOME);
+    CHECK(strcmp(again, name) != 0);
+    for (int i = 0; i < SHARDS; i++) {
+        CHECK_INT(ask(t, 1, FM_MSG_WANT, &lease, NULL), FM_MSG_LEASE);
+        CHECK_INT(ask(t, 1, FM_MSG_WANT, &same, NULL), FM_MSG_LEASE);
+        CHECK(lease == same && lease != 0);
+        CHECK_INT(ask(t, 2, FM_MSG_BEAT, &same, NULL), FM_MSG_STALE);
+        if (i == SHARDS - 1)
+            CHECK_INT(ask(t, 2, FM_MSG_WANT, NULL, NULL), FM_MSG_WAIT);
+        CHECK_INT(say_ack(t, 1, lease, name, true), FM_MSG_ACKED);
+        CHECK_INT(say_ack(t, 1, lease, name, true), FM_MSG_ACKED);
+    }
+    CHECK_INT(t->plan->counts.done, PHOTOGRAPHS);
+    CHECK_INT(t->plan->counts.codes_made, PHOTOGRAPHS);
+    CHECK_INT(ask(t, 1, FM_MSG_WANT, NULL, NULL), FM_MSG_FINISH);
+    CHECK_INT(say_sealed(t, 1, name, next), FM_MSG_ACKED);
+    CHECK_INT(say_sealed(t, 1, name, again), FM_MSG_ACKED);
+    CHECK(next[0] && strcmp(next, name) != 0 && strcmp(next, again) == 0);
+    CHECK_INT(ask(t, 1, FM_MSG_BYE, NULL, NULL), 0);
+    CHECK_INT(ask(t, 2, FM_MSG_BYE, NULL, NULL), 0);
+    fm_conversation_look(t->c, &state);
+    CHECK(state.complete && state.here == 0 && state.acked == SHARDS);
+    CHECK_INT(ask(t, 1, FM_MSG_WANT, NULL, NULL), FM_MSG_REFUSED);
+    CHECK_INT(ask(t, 1, FM_MSG_HELLO, NULL, NULL), FM_MSG_REFUSED);
+    talk_end(t);
+    REQUIRE(talk_begin(t));
+    talk_close(t);
+}
+
+static void who_may_say_what(void)
+{
+    fm_peer observer = peer(9, FM_PEER_OBSERVER);
+    fm_message m, reply;
+    talk *t = talk_open();
+
+    CHECK_INT(ask(t, 1, FM_MSG_WANT, NULL, NULL), FM_MSG_REFUSED);
+    CHECK_INT(ask(t, 1, FM_MSG_DRAIN_ASK, NULL, NULL), 0);
+    CHECK_INT(ask(t, 1, FM_MSG_LEASE, NULL, NULL), 0);
+    CHECK_INT(ask(t, 1, FM_MSG_HELLO, NULL, NULL), FM_MSG_WELCOME);
+    CHECK_INT(ask(t, 1, FM_MSG_WANT, NULL, NULL), FM_MSG_LEASE);    /* nobody drained */
+    m = message(t, FM_MSG_WANT);
+    m.epoch++;
+    reply = say(t, 1, &m);
+    CHECK_INT(reply.type, FM_MSG_STALE);
+    fm_message_fini(&reply);
+    m = message(t, FM_MSG_HELLO);
+    reply = say_as(t, &observer, &m);
+    CHECK_INT(reply.type, 0);
+    m = message(t, FM_MSG_DRAIN_ASK);
+    reply = say_as(t, &observer, &m);
+    CHECK_INT(reply.type, FM_MSG_ACKED);
+    CHECK_INT(ask(t, 1, FM_MSG_WANT, NULL, NULL), FM_MSG_LEASE);    /* what it has it may finish */
+    CHECK_INT(ask(t, 2, FM_MSG_HELLO, NULL, NULL), FM_MSG_WELCOME);
+    CHECK_INT(ask(t, 2, FM_MSG_WANT, NULL, NULL), FM_MSG_FINISH);
+    talk_close(t);
+}
+
+/* Each spoils a correct ACK in another way. */
+static void spoil(fm_message *m, int how)
+{
+    switch (how) {
+    case 0: m->acks[0].item = m->acks[1].item; break;           /* one twice */
+    case 1: m->acks[0].item += 1000000; break;
+    case 2: m->n_items--; break;
+    case 3: memset(&m->acks[1].image, 0, sizeof m->acks[1].image); break;      /* used, and never read */
+    case 4: m->acks[2].reason = FM_NO_FACE; break;              /* no face, and a code */
+    default: fm_message_set_text(m, "e1-n99-h0-p0", NULL);      /* another's segment */
+    }
+}
+
+static void nonsense_ends_a_worker_and_nothing_else(void)
+{
+    for (int how = 0; how < 6; how++) {
+        char name[FM_SEGMENT_NAME_MAX];
+        fm_message m, reply;
+        uint64_t lease;
+        talk *t = talk_open();
+
+        CHECK_INT(ask(t, 1, FM_MSG_HELLO, NULL, name), FM_MSG_WELCOME);
+        CHECK_INT(ask(t, 1, FM_MSG_WANT, &lease, NULL), FM_MSG_LEASE);
+        m = ack(t, lease, name, true);
+        spoil(&m, how);
+        reply = say(t, 1, &m);
+        CHECK_INT(reply.type, FM_MSG_REFUSED);
+        fm_message_fini(&reply);
+        CHECK_INT(t->plan->counts.done, 0);
+        CHECK_INT(t->plan->counts.leases_lost, 1);
+        CHECK_INT(say_ack(t, 1, lease, name, true), FM_MSG_REFUSED);
+        CHECK_INT(ask(t, 2, FM_MSG_HELLO, NULL, name), FM_MSG_WELCOME);
+        CHECK_INT(ask(t, 2, FM_MSG_WANT, &lease, NULL), FM_MSG_LEASE);
+        CHECK_INT((uint32_t)lease, 0);      /* back, and first */
+        talk_close(t);
+    }
+}
+
+static uint32_t segment_of(talk *t, uint64_t item)
+{
+    uint32_t segment = UINT32_MAX;
+    fm_digest image, photo, code;
+
+    image_of(item, &image);
+    fm_plan_keys(t->plan, &image, FM_USED, &photo, &code);
+    CHECK_INT(fm_catalog_find_record(t->catalog, FM_RECORD_PHOTO, &photo, &segment, NULL), 0);
+    return segment;
+}
+
+/* Time runs out for a worker; it gets the shard again, and finds in its own segment what it had committed. */
+static void found_and_unknown_is_in_the_finders_segment(void)
+{
+    char name[FM_SEGMENT_NAME_MAX];
+    uint64_t first, second;
+    talk *t = talk_open();
+
+    CHECK_INT(ask(t, 1, FM_MSG_HELLO, NULL, name), FM_MSG_WELCOME);
+    CHECK_INT(ask(t, 1, FM_MSG_WANT, &first, NULL), FM_MSG_LEASE);
+    t->now += TIMEOUT_MS;
+    CHECK_INT(fm_conversation_tick(t->c, t->now, NULL), 0);
+    CHECK_INT(t->plan->counts.leases_lost, 1);
+    CHECK_INT(say_ack(t, 1, first, name, true), FM_MSG_STALE);
+    CHECK_INT(t->plan->counts.done, 0);
+    CHECK_INT(ask(t, 1, FM_MSG_WANT, &second, NULL), FM_MSG_LEASE);
+    CHECK(second != first && (uint32_t)second == (uint32_t)first);
+    CHECK_INT(say_ack(t, 1, second, name, false), FM_MSG_ACKED);
+    CHECK_INT(t->plan->counts.photos_reused, SHARD);
+    CHECK(segment_of(t, 0) != UINT32_MAX);
+    talk_close(t);
+}
+
+/* A photo is handed out to be encoded only when others can read its segment. */
+static void have_photo_means_sealed(void)
+{
+    char name[FM_SEGMENT_NAME_MAX];
+    fm_message m, reply;
+    uint64_t lease;
+    talk *t = talk_open();
+
+    CHECK_INT(ask(t, 1, FM_MSG_HELLO, NULL, name), FM_MSG_WELCOME);
+    CHECK_INT(ask(t, 1, FM_MSG_WANT, &lease, NULL), FM_MSG_LEASE);
+    m = ack(t, lease, name, true);
+    for (int i = 0; i < SHARD; i++)
+        m.acks[i].reason = FM_NO_FACE + (m.acks[i].code_made = false);
+    for (int i = 0; i < SHARD; i++) {       /* used, and not encoded: as a build without an encoder leaves it */
+        m.acks[i].reason = FM_USED;
+        m.acks[i].photo_made = true;
+    }
+    reply = say(t, 1, &m);
+    CHECK_INT(reply.type, FM_MSG_ACKED);
+    fm_message_fini(&reply);
+    for (int pass = 0; pass < 2; pass++) {
+        fm_digest_of("another", 7, &t->plan->encoder);
+        for (uint32_t i = 0; i < SHARD; i++)
+            fm_plan_undo(t->plan, i);
+        reply = message(t, FM_MSG_LEASE);
+        CHECK_INT(fm_message_room(&reply, 0, NULL), 0);
+        fm_message_fini(&reply);
+        (void)pass;
+    }
+    talk_close(t);
+}
+CHECK_MAIN(CHECK_CASE(a_life), CHECK_CASE(who_may_say_what), CHECK_CASE(nonsense_ends_a_worker_and_nothing_else),
+           CHECK_CASE(found_and_unknown_is_in_the_finders_segment), CHECK_CASE(have_photo_means_sealed))
