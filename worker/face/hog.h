@@ -1,6 +1,7 @@
 /* The detector's kernels, one table for each instruction set.  The plain table
  * is the reference; the others are compiled from the same source with wider
- * vectors and agree with it to rounding. */
+ * vectors and agree with it bit for bit, so that scores, which are stored, do not
+ * depend on the node. */
 #ifndef FM_WORKER_FACE_HOG_H
 #define FM_WORKER_FACE_HOG_H
 
