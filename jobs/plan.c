@@ -23,18 +23,22 @@ static int by_group(const void *a, const void *b)
 /* number[i]: the group of sample i, counted in the order of names. */
 static int number_groups(const fm_study *study, const fm_samples *s, uint32_t *number, fm_err *err)
 {
-    member *m = malloc((s->n + 1) * sizeof *m);
+    member *m;
     char text[32];
     uint32_t next = 0;
     bool known = false;
 
+    if (strcmp(study->evaluate.group, "age") == 0)
+        return fm_fail(err, -EINVAL, "%s: evaluate: group: age is no group; name a column of subjects or sites",
+                       study->file);
+    m = malloc((s->n + 1) * sizeof *m);
     if (!m)
         return fm_fail_nomem(err, "groups", s->n * sizeof *m);
     for (size_t i = 0; i < s->n; i++) {
         const char *g = fm_sample_column(s, &s->v[i], study->evaluate.group, text);
 
         known = known || g;
-        m[i] = (member){g && *g && g != text ? g : s->v[i].name, (uint32_t)i};
+        m[i] = (member){g && *g ? g : s->v[i].name, (uint32_t)i};
     }
     qsort(m, s->n, sizeof *m, by_group);
     for (size_t i = 0; i < s->n; i++) {

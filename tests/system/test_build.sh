@@ -143,7 +143,7 @@ bad_photographs_have_a_reason() {
     head -c 3000 "$(ls "$faces"/cases/*.jpg | head -n 1)" >"$faces/bad/cut.jpg"
     : >"$faces/bad/empty.jpg"
     echo "GIF89a............" >"$faces/bad/moving.jpg"
-    cp "$(ls "$faces"/cases/*.jpg | head -n 1)" "$faces/bad/copy.jpg"
+    cp "$faces/cases/$(sed -n 2p "$faces/cases/manifest.csv" | cut -d, -f1)" "$faces/bad/copy.jpg"
     mkfifo "$faces/bad/pipe.jpg"
     for f in cut empty moving copy pipe gone; do echo "$f.jpg,$f,F,40" >>"$faces/bad/manifest.csv"; done
     sed -i 's#cases/manifest.csv#bad/manifest.csv#' "$faces/bad.yaml"

@@ -1,0 +1,40 @@
+/* crew and stage: what the program starts itself as, under mpirun or srun. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/options.h"
+#include "base/text.h"
+#include "cluster/crew.h"
+#include "cluster/evaluate.h"
+#include "cluster/hello.h"
+#include "jobs/verbs.h"
+
+int fm_verb_crew(int argc, char **argv)
+{
+    const fm_command command = {"crew JOIN NUMBER", "A rank of a crew; started by facemill itself.", NULL, 0, 2, 2};
+    const char *args[2];
+    fm_err err = FM_ERR_INIT;
+    int64_t number = 0;
+    int rc = fm_command_parse(&command, argc, argv, args, &err);
+
+    if (rc == 0 && !fm_parse_int(args[1], 0, UINT32_MAX, &number))
+        rc = fm_fail(&err, -EINVAL, "crew: \"%s\" is not the number of a crew", args[1]);
+    return rc == 0 ? fm_crew_main(args[0], (uint32_t)number) : fm_command_exit(rc, &err);
+}
+
+int fm_verb_stage(int argc, char **argv)
+{
+    const fm_command command = {"stage evaluate PLAN RESULT | stage hello FILE",
+                                "A rank of a collective stage; started by facemill itself.", NULL, 0, 2, 3};
+    const char *args[3];
+    fm_err err = FM_ERR_INIT;
+    int rc = fm_command_parse(&command, argc, argv, args, &err);
+
+    if (rc == 0 && strcmp(args[0], "evaluate") == 0 && args[2])
+        return fm_evaluate_main(args[1], args[2]);
+    if (rc == 0 && strcmp(args[0], "hello") == 0 && !args[2])
+        return fm_hello_main(args[1]);
+    if (rc == 0)
+        rc = fm_fail(&err, -EINVAL, "stage: usage: facemill %s", command.usage);
+    return fm_command_exit(rc, &err);
+}
