@@ -98,7 +98,9 @@ static int get_join(const char *path, int rank, fm_join *join, fm_err *err)
     uint64_t size = 0;
     int rc = 0;
 
-    if (rank == 0 && (rc = wait_for_join(path, join, err)) == 0) {
+    if (rank == 0 && !path)
+        rc = -ECANCELED;
+    else if (rank == 0 && (rc = wait_for_join(path, join, err)) == 0) {
         fm_join_encode(join, &bytes);
         size = bytes.size;
         if (bytes.failed)
@@ -147,7 +149,7 @@ int fm_crew_main(const char *join_file, uint32_t crew)
     rc = get_join(join_file, rank, &join, &err);
     if (rc == 0)
         rc = fm_spread_models(MPI_COMM_WORLD, &join, &spread, &models, &err);
-    if (rc != 0 && rank == 0 && !stop)
+    if (rc != 0 && rc != -ECANCELED && rank == 0 && !stop)
         fm_error("%s", err.text);
     if (rc == 0 && (rc = run_worker(&join, models, crew, rank, &err)) != 0) {
         fm_error("%s", err.text);
@@ -158,5 +160,5 @@ int fm_crew_main(const char *join_file, uint32_t crew)
     fm_job_end();
     if (stop)
         return EXIT_STOPPED;
-    return rc == 0 ? EXIT_DONE : rc == -ENOMEM || rc == -EIO ? EXIT_FAILED : EXIT_INPUT;
+    return rc == 0 || rc == -ECANCELED ? EXIT_DONE : rc == -ENOMEM || rc == -EIO ? EXIT_FAILED : EXIT_INPUT;
 }

@@ -252,8 +252,10 @@ static int by_hand(const char *study, const choices *c)
         fprintf(stderr, "facemill: cannot start the coordinator: %s\n", strerror(errno));
         return FM_EXIT_FAILED;
     }
-    if (ended_early(coordinator, join, &waited))
+    if (ended_early(coordinator, join, &waited)) {
+        fm_crew_main(NULL, 0);      /* the other ranks are told in MPI_Init's company only */
         return WIFEXITED(waited) ? WEXITSTATUS(waited) : FM_EXIT_FAILED;
+    }
     crew_status = fm_crew_main(join, 0);
     if (waitpid(coordinator, &waited, 0) != coordinator || !WIFEXITED(waited))
         return FM_EXIT_FAILED;

@@ -56,8 +56,13 @@ digest_is_equal_on_every_instruction_set() {
 
 started_by_hand_under_mpirun() {
     study hand
+    study nobody
+    sed -i 's#controls/manifest.csv#nowhere.csv#' "$faces/nobody.yaml"
     status 0 mpirun --oversubscribe -n 3 "$FACEMILL" build "$faces/hand.yaml" --json
     expect "digest" "$("$FACEMILL" digest "$faces/out-hand")" "$digest"
+    status 0 mpirun --oversubscribe -n 3 "$FACEMILL" build "$faces/hand.yaml"
+    said "chips made 0"
+    status 3 mpirun --oversubscribe -n 3 "$FACEMILL" build "$faces/nobody.yaml"
     status 2 mpirun --oversubscribe -n 2 "$FACEMILL" run "$faces/hand.yaml"
     said "without mpirun"
 }
