@@ -67,6 +67,17 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Sorts number[n]; returns how many are different. */
+static size_t different(uint32_t *number, size_t n)
+{
+    size_t found = 0;
+
+    qsort(number, n, sizeof *number, by_number);
+    for (size_t i = 0; i < n; i++)
+        found += i == 0 || number[i] != number[i - 1];
+    return found;
+}
+
 static int count_rows(fm_page *page, fm_err *err)
 {
     const fm_evaluation *e = page->e;
@@ -79,12 +90,13 @@ static int count_rows(fm_page *page, fm_err *err)
 
         while (r < e->repeats && e->test_fold[(size_t)r * e->n + i] < 0)
             r++;
-        page->tested += r < e->repeats;
-        subject[i] = e->subject[i];
+        if (r < e->repeats)
+            subject[page->tested++] = e->subject[i];
     }
-    qsort(subject, e->n, sizeof *subject, by_number);
+    page->tested_subjects = different(subject, page->tested);
     for (size_t i = 0; i < e->n; i++)
-        page->subjects += i == 0 || subject[i] != subject[i - 1];
+        subject[i] = e->subject[i];
+    page->subjects = different(subject, e->n);
     free(subject);
     return 0;
 }

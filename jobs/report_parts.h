@@ -18,7 +18,8 @@ typedef struct {
     const fm_subgroup *groups;      /* [n_groups] */
     size_t n_groups;
     size_t tested;                  /* faces with a prediction */
-    size_t subjects;                /* groups that faces are of */
+    size_t tested_subjects;         /* groups that those are of */
+    size_t subjects;                /* groups that all faces are of */
     fm_buf *b;
 } fm_page;
 
@@ -30,7 +31,7 @@ const char *fm_page_class(const fm_page *page, uint32_t c);
 /* Words: what came out, and how it was done, true to what was run. */
 void fm_page_lead(const fm_page *page);
 void fm_page_methods(const fm_page *page);
-const char *fm_page_group_word(const fm_page *page);    /* "subjects", or "groups of equal site" without the column */
+const char *fm_page_group_word(const fm_page *page);    /* "subjects", or "groups" */
 
 /* Tables. */
 void fm_page_flow(const fm_page *page);

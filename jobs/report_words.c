@@ -79,8 +79,8 @@ void fm_page_lead(const fm_page *page)
         fm_html(page->b, " correctly in <b>%.1f&#160;%%</b>", 100 * accuracy->value);
     else
         fm_html(page->b, " in none");
-    fm_html(page->b, " of %s faces of %s %s", fm_grouped(page->tested, tested), fm_grouped(page->subjects, subjects),
-            fm_page_group_word(page));
+    fm_html(page->b, " of %s faces of %s %s", fm_grouped(page->tested, tested),
+            fm_grouped(page->tested_subjects, subjects), fm_page_group_word(page));
     if (isfinite(accuracy->low))
         fm_html(page->b, " (95&#160;%% interval %.1f to %.1f&#160;%%)", 100 * accuracy->low, 100 * accuracy->high);
     fm_html(page->b, ".");

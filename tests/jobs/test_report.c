@@ -167,7 +167,7 @@ static void page_is_whole_and_fetches_nothing(void)
 {
     static const char *const said[] = {
         "faces &amp; &lt;traits&gt;", "con&quot;trol&lt;b&gt;", "case\xef\xbf\xbd",
-        "<b>77.8&#160;%</b> of 9 faces of 10 subjects (95&#160;% interval 50.0 to 100.0&#160;%)",
+        "<b>77.8&#160;%</b> of 9 faces of 9 subjects (95&#160;% interval 50.0 to 100.0&#160;%)",
         "<b>12</b> photographs in the study", "<b>1</b> show no face that was found",
         "<b>1</b> are outside what the study selects", "<b>10</b> faces of <b>10</b> subjects",
         "0.778", "0.500 to 1.000", "ROC curve", "Calibration", "called case", "80.0 %", "Accuracy by subgroup",
