@@ -62,7 +62,7 @@ uint64_t fm_segment_count(const fm_segment *s);     /* records */
  * the record is damaged. */
 int fm_segment_get(fm_segment *s, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
                    fm_digest *hash, fm_err *err);
-/* Whether it holds a record whose key begins with these bytes: 1 or 0; -EBADMSG. */
+/* Whether it holds a record whose key begins with these n (at most 32) bytes: 1 or 0; -EBADMSG. */
 int fm_segment_has(fm_segment *s, fm_record_kind kind, const uint8_t *prefix, size_t n, fm_err *err);
 /* Calls fn for each record in key order; damaged ones with rc as fm_segment_get's and why in their err.
  * Stops when fn returns other than 0, and returns that. */
