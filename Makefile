@@ -81,6 +81,7 @@ $B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o 
 	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $B/tests/image/test_memory $B/tests/jobs/test_memory: $B/tests/alloc.o
+$B/tests/coordinator/test_build: $B/tests/coordinator/crew.o
 
 SYSTEM_TESTS := $(wildcard tests/system/test_*.sh)
 SYSTEM_ENV = FACEMILL=$(CURDIR)/$B/facemill JSON=$(CURDIR)/$B/tests/json BUILD=$(CURDIR)/$B
@@ -89,7 +90,6 @@ tests: $(TEST_BIN) $B/tests/json
 
 check: $B/facemill tests lint  ## the whole test suite; closes with one line of counts
 	@$(SYSTEM_ENV) sh tests/run $(TEST_BIN) $(SYSTEM_TESTS)
-$B/tests/coordinator/test_build: $B/tests/coordinator/crew.o
 
 check-unit: $(TEST_BIN)  ## unit tests only; ONLY=worker/image for one folder
 	@sh tests/run $(filter $B/tests/$(ONLY)%,$(TEST_BIN))
