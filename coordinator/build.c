@@ -126,7 +126,7 @@ static int take_store(build *b, fm_err *err)
         rc = make_folder(b->spec->scratch_dir ? b->spec->scratch_dir : scratch, b->scratch_dir, err);
     if (rc != 0)
         return rc;
-    b->segments = (fm_segments){b->catalog, b->store_dir, b->scratch_dir};
+    b->segments = (fm_segments){b->catalog, b->store_dir, b->scratch_dir, b->epoch};
     report(b, "planning");
     return fm_segments_recover(&b->segments, PATIENCE_MS, b->spec->stop, err);
 }

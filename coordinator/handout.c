@@ -1,6 +1,7 @@
 /* What a worker says it made is in its segment.  What it says it found is where
  * the catalog knows it; when the catalog does not, it is in the worker's segment
- * too, committed under an earlier lease that was never acknowledged. */
+ * too, made by it just now or under an earlier lease that was never acknowledged:
+ * of sealed segments the catalog knows every record (fm_segments_index). */
 #include "coordinator/handout.h"
 
 #include <errno.h>

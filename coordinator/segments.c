@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+
+#define INDEX_BATCH 256         /* records told to the catalog in one transaction */
 
 static uint32_t host_number(const char *host)
 {
@@ -64,6 +67,77 @@ int fm_segments_abandon(const fm_segments *s, uint32_t number, const char *name,
     return fm_catalog_segment_lost(s->catalog, number, err);
 }
 
+typedef struct {
+    const fm_segments *segments;
+    uint32_t number;
+    fm_catalog_ack_item items[INDEX_BATCH];     /* without paths: records only */
+    size_t n;
+    fm_err *err;
+} indexing;
+
+static int flush_index(indexing *x)
+{
+    int rc = x->n ? fm_catalog_ack(x->segments->catalog, x->segments->epoch, x->number, x->items, x->n, x->err) : 0;
+
+    x->n = 0;
+    return rc;
+}
+
+static int index_record(void *ctx, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
+                        const fm_digest *hash, int rc, const fm_err *why)
+{
+    indexing *x = ctx;
+    fm_catalog_ack_item *item = &x->items[x->n];
+    uint32_t segment;
+
+    (void)payload;
+    (void)n;
+    (void)hash;
+    (void)why;
+    if (rc != 0)        /* damaged: nobody will find it */
+        return 0;
+    rc = fm_catalog_find_record(x->segments->catalog, kind, key, &segment, x->err);
+    if (rc != -ENOENT)
+        return rc;
+    memset(item, 0, sizeof *item);
+    item->photo_here = kind == FM_RECORD_PHOTO;
+    item->code_here = kind == FM_RECORD_CODE;
+    *(item->photo_here ? &item->photo_key : &item->code_key) = *key;
+    return ++x->n == INDEX_BATCH ? flush_index(x) : 0;
+}
+
+static int index_segment(const fm_segments *s, uint32_t number, const char *name, fm_err *err)
+{
+    indexing *x = malloc(sizeof *x);
+    fm_segment *segment = NULL;
+    int rc = x ? fm_segment_open(s->store_dir, name, &segment, err) : fm_fail_nomem(err, "segment index", sizeof *x);
+
+    if (rc == 0) {
+        *x = (indexing){.segments = s, .number = number, .err = err};
+        rc = fm_segment_each(segment, index_record, x, err);
+        if (rc == 0)
+            rc = flush_index(x);
+        fm_segment_release(segment);
+    }
+    free(x);
+    return rc;
+}
+
+int fm_segments_sealed(const fm_segments *s, uint32_t number, const char *name, uint64_t records, bool strayed,
+                       bool *lost, fm_err *err)
+{
+    fm_err why = FM_ERR_INIT;
+    int rc = records && strayed ? index_segment(s, number, name, &why) : 0;
+
+    if (rc != 0 && rc != -ENOENT && rc != -EBADMSG)
+        return fm_fail(err, rc, "%s", why.text);
+    if (rc != 0)
+        fm_warn("segment %s cannot be used, what it held is done again: %s", name, why.text);
+    *lost = rc != 0 || records == 0;
+    return *lost ? fm_catalog_segment_lost(s->catalog, number, err)
+                 : fm_catalog_segment_sealed(s->catalog, number, records, err);
+}
+
 int fm_segments_settle(const fm_segments *s, uint32_t number, const char *name, bool *lost, fm_err *err)
 {
     fm_err why = FM_ERR_INIT;
@@ -74,9 +148,7 @@ int fm_segments_settle(const fm_segments *s, uint32_t number, const char *name, 
         return fm_fail(err, rc, "segment %s of a worker that is gone: %s", name, why.text);
     if (rc != 0)
         fm_warn("segment %s cannot be used, what it held is done again: %s", name, why.text);
-    *lost = rc != 0 || records == 0;
-    return *lost ? fm_catalog_segment_lost(s->catalog, number, err)
-                 : fm_catalog_segment_sealed(s->catalog, number, records, err);
+    return fm_segments_sealed(s, number, name, rc == 0 ? records : 0, true, lost, err);
 }
 
 /* Removing a damaged segment's file is how a user has its records made again. */

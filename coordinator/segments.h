@@ -14,6 +14,7 @@
 typedef struct {
     fm_catalog *catalog;
     const char *store_dir, *scratch_dir;
+    uint64_t epoch;
 } fm_segments;
 
 /* A name that no other segment of the store has: epoch and count, and the writer's host and process, so
@@ -23,9 +24,15 @@ void fm_segments_name(uint64_t epoch, uint32_t count, const char *host, uint32_t
 /* Is the process that wrote this segment known to be gone?  Only of this host's processes can that be known. */
 bool fm_segments_writer_gone(const char *name);
 
+/* A segment was sealed with so many records; 0: it is gone.
+ * strayed  it may hold records that were committed and never acknowledged.  Others may find them, and what they find
+ *          the catalog must know: it is told of all records, which takes reading the whole segment.
+ * *lost    true when its records are gone, or cannot be read: what relied on them has to be done again. */
+int fm_segments_sealed(const fm_segments *s, uint32_t number, const char *name, uint64_t records, bool strayed,
+                       bool *lost, fm_err *err);
+
 /* An open segment is left for good: adopt what its writer committed, or take it down as lost.
- * *lost  true when its records are gone: what relied on them has to be done again.  A segment that never
- *        held a record is "lost" too.
+ * *lost  as above; a segment that never held a record is "lost" too.
  * Errors: -EBUSY (its writer lives after all), what the store gives, its disk being full among them; the segment then
  * stays open. */
 int fm_segments_settle(const fm_segments *s, uint32_t number, const char *name, bool *lost, fm_err *err);

@@ -175,7 +175,7 @@ static bool work_one(fake_worker *f, const fm_message *lease)
 
     if (!misbehave(f))
         return false;
-    if (!do_lease(f, lease, &ack)) {
+    if (!do_lease(f, lease, &ack) || f->crew->habit == DIE_COMMITTED) {
         fm_message_fini(&ack);
         return false;
     }

@@ -19,6 +19,7 @@ typedef enum {
     WORK,               /* as a worker should */
     DIE_AT_START,       /* before it says HELLO */
     DIE_HOLDING,        /* with its second lease */
+    DIE_COMMITTED,      /* with its first lease, committed, not acknowledged */
     DIE_AFTER_ACK,      /* acknowledged, not sealed */
     DIE_AND_LOSE,       /* the same, and its open segment is gone with it */
     FALL_SILENT,        /* with its first lease, longer than that lasts; then acknowledge it */

@@ -315,6 +315,20 @@ static void acknowledged_is_kept_unsealed(void)
     bench_close(b);
 }
 
+static void committed_and_unacknowledged_is_found(void)
+{
+    fm_digest want = digest_undisturbed();
+    bench *b = bench_open(1);
+
+    b->spec.shard_size = 50;
+    b->world.habits[0][0] = DIE_COMMITTED;
+    check_built(b, build(b), &want);
+    CHECK_INT(b->world.decoded, PHOTOGRAPHS);
+    CHECK_INT(b->counts.photos_reused, 50);
+    CHECK_INT(b->counts.leases_lost, 1);
+    bench_close(b);
+}
+
 /* Copies lie in everybody's shards, so that a shard relies on records that another worker's loss takes along. */
 static void a_lost_segment_is_made_again(void)
 {
@@ -597,7 +611,8 @@ static void one_coordinator_a_store(void)
 CHECK_MAIN(CHECK_CASE(one_coordinator_a_store), CHECK_CASE(from_nothing_to_a_digest),
            CHECK_CASE(a_second_run_hands_nothing_out), CHECK_CASE(only_what_changed),
            CHECK_CASE(files_that_moved_or_changed), CHECK_CASE(a_worker_dies_holding_a_lease),
-           CHECK_CASE(acknowledged_is_kept_unsealed), CHECK_CASE(a_lost_segment_is_made_again),
+           CHECK_CASE(acknowledged_is_kept_unsealed),
+           CHECK_CASE(committed_and_unacknowledged_is_found), CHECK_CASE(a_lost_segment_is_made_again),
            CHECK_CASE(a_late_acknowledgement_is_stale), CHECK_CASE(a_crew_that_hangs_is_ended),
            CHECK_CASE(copies_are_accounted_for), CHECK_CASE(stopped_and_gone_on_with),
            CHECK_CASE(an_observer_asks_and_drains), CHECK_CASE(nonsense_does_not_disturb),
