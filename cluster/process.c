@@ -84,8 +84,12 @@ bool fm_program_find(const char *name, char *out, size_t out_size)
     for (; at && *at; at += strcspn(at, ":"), at += *at == ':') {
         int n = (int)strcspn(at, ":");
 
-        if (n > 0 && *at == '/' && snprintf(out, out_size, "%.*s/%s", n, at, name) < (int)out_size &&
-            access(out, X_OK) == 0)
+        if (n == 0 || *at != '/' || (size_t)n + strlen(name) + 2 > out_size)
+            continue;
+        memcpy(out, at, (size_t)n);
+        out[n] = '/';
+        strcpy(out + n + 1, name);
+        if (access(out, X_OK) == 0)
             return true;
     }
     return false;

@@ -2,6 +2,7 @@
  * report.html, each whole or not at all. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/text.h"
 #include "jobs/report.h"
@@ -98,8 +99,9 @@ int fm_road_publish(fm_road *r, fm_err *err)
     fm_results results = {.study = &r->study, .samples = &r->samples, .evaluation = &r->evaluation, .models = models,
                           .n_models = FM_ROAD_MODELS, .pairs = r->pairs.n, .build = &r->counts,
                           .ranks = r->launcher ? fm_launcher_ranks(r->launcher) : 0,
-                          .seconds = (double)(fm_clock_ms() - r->started_ms) / 1000};
+                          .seconds = (double)(fm_clock_ms() - r->started_ms) / 1000, .finished = time(NULL)};
     char ledger[FM_PATH_MAX];
+    fm_subgroup *groups = NULL;
     fm_store *store = NULL;
     int rc = fm_store_open(r->store_dir, &store, err);
 
@@ -110,10 +112,13 @@ int fm_road_publish(fm_road *r, fm_err *err)
         rc = fm_road_path(r, "ledger.tsv", ledger, err);
     if (rc == 0)
         rc = fm_ledger_write(&r->study, &r->samples, r->facts, ledger, err);
+    if (rc == 0 && (rc = fm_results_subgroups(&results, &groups, &results.n_groups, err)) == 0)
+        results.groups = groups;
     if (rc == 0)
         rc = fm_results_write(&results, r->study.out, err);
     if (rc == 0)
         rc = write_report(r, store, &results, err);
+    free(groups);
     fm_store_close(store);
     return rc;
 }

@@ -79,7 +79,9 @@ a_stopped_build_says_so_and_goes_on() {
     study stop
     "$FACEMILL" build "$faces/stop.yaml" --ranks 2 >"$work/said" 2>&1 &
     build=$!
-    pause $((whole / 3))
+    while [ "$("$JSON" "$faces/out-stop/run/status.json" done 2>/dev/null || echo 0)" -lt 8 ] && kill -0 $build 2>/dev/null; do
+        pause 20
+    done
     kill -TERM $build
     wait $build
     got=$?
