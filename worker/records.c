@@ -93,12 +93,11 @@ void fm_records_add_sealed(fm_records *r, const char *name)
 }
 
 int fm_records_find(fm_records *r, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
-                    bool *elsewhere, fm_err *err)
+                    fm_err *err)
 {
     fm_err why = FM_ERR_INIT;
     int rc = r->writer ? fm_segment_find(r->writer, kind, key, payload, n, &why) : -ENOENT;
 
-    *elsewhere = rc == -ENOENT;
     if (rc != 0 && rc != -ENOENT)
         return fm_fail(err, rc, "%s", why.text);
     for (size_t i = 0; rc != 0 && i < r->n_sealed; i++) {

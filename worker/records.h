@@ -26,12 +26,11 @@ const char *fm_records_segment(const fm_records *r);    /* that name */
 void fm_records_add_sealed(fm_records *r, const char *name);
 
 /* Find a record, in the own segment first.
- * payload    borrowed until the next call.
- * elsewhere  set true when a sealed segment holds it and the own one does not.
+ * payload  borrowed until the next call.
  * Errors: -ENOENT (err is left alone), what the own segment gives.  Damaged ones in sealed segments count as not there. */
 int fm_records_find(fm_records *r, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
-                    bool *elsewhere, fm_err *err);
-/* Put a record into the own segment, which is opened when it is the first.  payload may be what find gave. */
+                    fm_err *err);
+/* Put a record into the own segment, which is opened when it is the first. */
 int fm_records_put(fm_records *r, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
                    fm_err *err);
 int fm_records_commit(fm_records *r, fm_err *err);      /* 0 too when there is no open segment */

@@ -4,10 +4,7 @@
  * the encoder, which is several times faster on sixteen than on one.  A batch ends
  * with the lease, so that an acknowledgement speaks of whole photographs.  What is
  * found (in the own segment, in sealed ones, in the batch that waits) is not made
- * again: that is how copies and moved files cost one reading and no decoding.  A
- * record found in a sealed segment by its key is copied into the own one, because
- * the coordinator may not know of it there: whoever sealed it may have died, or lost
- * its lease, before it could say so.
+ * again: that is how copies and moved files cost one reading and no decoding.
  * Always: a photograph that cannot be used is an outcome, never an error. */
 #include "worker/shard.h"
 
@@ -129,18 +126,8 @@ static int read_photograph(const shard_work *s, const char *path, fm_ack_item *a
     return 0;
 }
 
-/* Find a record; one that only a sealed segment holds is copied. */
-static int find_record(const shard_work *s, fm_record_kind kind, const fm_digest *key, bool copy, const void **payload,
-                       size_t *n, fm_err *err)
-{
-    bool elsewhere;
-    int rc = fm_records_find(s->tools->records, kind, key, payload, n, &elsewhere, err);
-
-    return rc == 0 && elsewhere && copy ? fm_records_put(s->tools->records, kind, key, *payload, *n, err) : rc;
-}
-
 /* The photo record of ack->image, if there is one. */
-static int find_photo(const shard_work *s, const fm_ack_item *ack, bool copy, fm_photo *photo, bool *found, fm_err *err)
+static int find_photo(const shard_work *s, const fm_ack_item *ack, fm_photo *photo, bool *found, fm_err *err)
 {
     const void *payload;
     fm_digest key;
@@ -148,7 +135,7 @@ static int find_photo(const shard_work *s, const fm_ack_item *ack, bool copy, fm
     int rc;
 
     fm_key_photo(&ack->image, &s->tools->recipe, &key);
-    rc = find_record(s, FM_RECORD_PHOTO, &key, copy, &payload, &n, err);
+    rc = fm_records_find(s->tools->records, FM_RECORD_PHOTO, &key, &payload, &n, err);
     if (rc == 0)
         rc = fm_photo_decode(payload, n, photo, err);
     *found = rc == 0;
@@ -186,14 +173,14 @@ static int get_photo(const shard_work *s, const fm_lease_item *item, fm_ack_item
     *there = false;
     if (item->have_photo) {
         ack->image = item->image;
-        rc = find_photo(s, ack, false, photo, there, err);
+        rc = find_photo(s, ack, photo, there, err);
     }
     if (rc != 0 || *there)
         return rc;
     memset(&ack->image, 0, sizeof ack->image);
     rc = read_photograph(s, item->path, ack, &bytes, err);
     if (rc == 0 && !fm_digest_is_zero(&ack->image)) {
-        rc = find_photo(s, ack, true, photo, there, err);
+        rc = find_photo(s, ack, photo, there, err);
         if (rc == 0 && !*there)
             rc = make_photo(s, &bytes, ack, photo, err);
         *there = rc == 0;
@@ -207,7 +194,7 @@ static int needs_code(const shard_work *s, const fm_digest *key, bool *needs, fm
 {
     const void *payload;
     size_t n;
-    int rc = find_record(s, FM_RECORD_CODE, key, true, &payload, &n, err);
+    int rc = fm_records_find(s->tools->records, FM_RECORD_CODE, key, &payload, &n, err);
 
     *needs = rc == -ENOENT;
     for (size_t i = 0; *needs && i < s->n_waiting; i++)
