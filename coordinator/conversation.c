@@ -35,7 +35,6 @@ typedef struct {
     bool finishing;                     /* was told FINISH */
     uint32_t segment;                   /* its open one; NONE: none */
     bool relied_on;                     /* acknowledged records are in it */
-    bool strayed;                       /* it may hold records of leases that were lost */
     char name[FM_SEGMENT_NAME_MAX];     /* of segment */
     uint64_t gone_ms;                   /* GONE: since when */
     char sealed[FM_SEGMENT_NAME_MAX];   /* the last that it sealed; "" when none */
@@ -128,7 +127,7 @@ static int drop_segment(fm_conversation *c, worker *w, bool lost, fm_err *err)
     bool relied_on = w->relied_on;
 
     w->segment = NONE;
-    w->relied_on = w->strayed = false;
+    w->relied_on = false;
     return lost && relied_on ? take_back(c, err) : 0;
 }
 
@@ -294,7 +293,7 @@ static int ack(fm_conversation *c, worker *w, const fm_message *m, uint64_t now_
             return dismiss(c, w, "you acknowledged into a segment that is not yours", now_ms, reply, err);
         if (!fm_handout_matches(c->spec.plan, shard, m))
             return dismiss(c, w, "you acknowledged other photographs than you were given", now_ms, reply, err);
-        rc = fm_handout_take(c->spec.plan, c->spec.segments.catalog, c->spec.epoch, w->segment, m, &w->relied_on, err);
+        rc = fm_handout_take(c->spec.plan, &c->spec.segments, w->segment, m, &w->relied_on, err);
         if (rc != 0)
             return rc;
         fm_leases_ack(c->leases, m->epoch, m->lease, holder_of(c, w));
@@ -309,16 +308,18 @@ static int ack(fm_conversation *c, worker *w, const fm_message *m, uint64_t now_
 static int sealed(fm_conversation *c, worker *w, const fm_message *m, uint64_t now_ms, fm_message *reply, fm_err *err)
 {
     const char *name = m->text ? m->text : "";
-    bool now = w->segment != NONE && strcmp(name, w->name) == 0, lost;
+    bool now = w->segment != NONE && strcmp(name, w->name) == 0;
+    fm_catalog *catalog = c->spec.segments.catalog;
     int rc = 0;
 
     if (!now && (!w->sealed[0] || strcmp(name, w->sealed) != 0))
         return dismiss(c, w, "you sealed a segment that is not yours", now_ms, reply, err);
     if (now) {
-        rc = fm_segments_sealed(&c->spec.segments, w->segment, w->name, m->records, w->strayed || w->lease, &lost, err);
+        rc = m->records ? fm_catalog_segment_sealed(catalog, w->segment, m->records, err)
+                        : fm_catalog_segment_lost(catalog, w->segment, err);
         memcpy(w->sealed, w->name, sizeof w->sealed);
         if (rc == 0)
-            rc = drop_segment(c, w, lost, err);
+            rc = drop_segment(c, w, m->records == 0, err);
         if (rc == 0)
             rc = name_segment(c, w, err);
     }
@@ -402,7 +403,6 @@ static void expired(void *ctx, uint32_t holder, uint32_t shard)
 
     fm_warn("worker %u of crew %u was silent too long: shard %u goes back", holder, c->workers[holder].crew, shard);
     c->workers[holder].lease = 0;
-    c->workers[holder].strayed = true;
     c->spec.plan->counts.leases_lost++;
 }
 

@@ -1,7 +1,9 @@
-/* What a worker says it made is in its segment.  What it says it found is where
- * the catalog knows it; when the catalog does not, it is in the worker's segment
- * too, made by it just now or under an earlier lease that was never acknowledged:
- * of sealed segments the catalog knows every record (fm_segments_index). */
+/* What a worker says it made is in its segment.  What it says it found is where the
+ * catalog knows it.  When the catalog does not, it is in some sealed segment that
+ * holds more than the catalog knows, or else in the worker's own, made by it just
+ * now or under an earlier lease that was never acknowledged.  Rejected: to take it
+ * for the worker's own without looking (its loss would then be noticed, the record
+ * found again, and so on for ever). */
 #include "coordinator/handout.h"
 
 #include <errno.h>
@@ -101,20 +103,6 @@ bool fm_handout_matches(const fm_plan *p, uint32_t shard, const fm_message *ack)
     return true;
 }
 
-/* Is this record in the acknowledging worker's segment? */
-static int is_here(fm_catalog *catalog, fm_record_kind kind, const fm_digest *key, bool made, bool *here, fm_err *err)
-{
-    uint32_t segment;
-    int rc;
-
-    *here = false;
-    if (fm_digest_is_zero(key))
-        return 0;
-    rc = made ? -ENOENT : fm_catalog_find_record(catalog, kind, key, &segment, err);
-    *here = rc == -ENOENT;
-    return rc == -ENOENT ? 0 : rc;
-}
-
 /* A worker that only encoded has not read the file: its size and time are those that were known. */
 static int file_facts(fm_catalog *catalog, const char *path, const fm_ack_item *ack, fm_catalog_file *file, fm_err *err)
 {
@@ -136,44 +124,116 @@ static int file_facts(fm_catalog *catalog, const char *path, const fm_ack_item *
 static int describe(const fm_plan *p, fm_catalog *catalog, const fm_ack_item *ack, fm_catalog_ack_item *out,
                     fm_err *err)
 {
-    int rc;
-
     memset(out, 0, sizeof *out);
     out->path = p->paths[ack->item];
     out->file.image = ack->image;
     out->file.reason = (fm_reason)ack->reason;
     fm_plan_keys(p, &ack->image, out->file.reason, &out->photo_key, &out->code_key);
     out->file.photo_key = out->photo_key;
-    rc = file_facts(catalog, out->path, ack, &out->file, err);
+    out->photo_here = ack->photo_made;
+    out->code_here = ack->code_made;
+    return file_facts(catalog, out->path, ack, &out->file, err);
+}
+
+/* The ACK as the catalog takes it, and what was found. */
+typedef struct {
+    fm_catalog_ack_item *items;     /* [n] */
+    uint32_t n;
+    fm_segments_find *finds;        /* [n_finds], unknown to the catalog; room for 2 n */
+    bool **here;                    /* [n_finds] the item's flag for each */
+    size_t n_finds;
+} taking;
+
+static const fm_digest *key_of(const fm_catalog_ack_item *item, fm_record_kind kind)
+{
+    return kind == FM_RECORD_PHOTO ? &item->photo_key : &item->code_key;
+}
+
+static bool *here_of(fm_catalog_ack_item *item, fm_record_kind kind)
+{
+    return kind == FM_RECORD_PHOTO ? &item->photo_here : &item->code_here;
+}
+
+static bool made_in_this_ack(const taking *t, fm_record_kind kind, const fm_digest *key)
+{
+    for (uint32_t i = 0; i < t->n; i++)
+        if (*here_of(&t->items[i], kind) && fm_digest_equal(key_of(&t->items[i], kind), key))
+            return true;
+    return false;
+}
+
+/* Note a record that was found and that the catalog does not know. */
+static int note_find(taking *t, fm_catalog *catalog, uint32_t i, fm_record_kind kind, fm_err *err)
+{
+    const fm_digest *key = key_of(&t->items[i], kind);
+    uint32_t segment;
+    int rc;
+
+    if (fm_digest_is_zero(key) || *here_of(&t->items[i], kind))
+        return 0;
+    rc = fm_catalog_find_record(catalog, kind, key, &segment, err);
+    if (rc != -ENOENT)
+        return rc;
+    if (made_in_this_ack(t, kind, key))
+        return 0;
+    t->finds[t->n_finds] = (fm_segments_find){.kind = kind, .key = *key};
+    t->here[t->n_finds++] = here_of(&t->items[i], kind);
+    return 0;
+}
+
+/* What was found is in a sealed segment or here. */
+static int place_finds(taking *t, const fm_segments *s, fm_err *err)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; rc == 0 && i < t->n; i++) {
+        rc = note_find(t, s->catalog, i, FM_RECORD_PHOTO, err);
+        if (rc == 0)
+            rc = note_find(t, s->catalog, i, FM_RECORD_CODE, err);
+    }
     if (rc == 0)
-        rc = is_here(catalog, FM_RECORD_PHOTO, &out->photo_key, ack->photo_made, &out->photo_here, err);
-    if (rc == 0)
-        rc = is_here(catalog, FM_RECORD_CODE, &out->code_key, ack->code_made, &out->code_here, err);
+        rc = fm_segments_locate(s, t->finds, t->n_finds, err);
+    for (size_t i = 0; rc == 0 && i < t->n_finds; i++)
+        *t->here[i] = !t->finds[i].sealed;
     return rc;
 }
 
-int fm_handout_take(fm_plan *p, fm_catalog *catalog, uint64_t epoch, uint32_t segment, const fm_message *ack,
-                    bool *here, fm_err *err)
+static int take(fm_plan *p, const fm_segments *s, uint32_t segment, const fm_message *ack, taking *t, fm_err *err)
 {
-    fm_catalog_ack_item *items = calloc((size_t)ack->n_items + 1, sizeof *items);
-    int rc = items ? 0 : fm_fail_nomem(err, "acknowledgement", ack->n_items * sizeof *items);
-    bool any = false;
+    int rc = 0;
 
-    for (uint32_t i = 0; rc == 0 && i < ack->n_items; i++) {
-        rc = describe(p, catalog, &ack->acks[i], &items[i], err);
-        any = any || items[i].photo_here || items[i].code_here;
-    }
+    for (uint32_t i = 0; rc == 0 && i < t->n; i++)
+        rc = describe(p, s->catalog, &ack->acks[i], &t->items[i], err);
     if (rc == 0)
-        rc = fm_catalog_ack(catalog, epoch, segment, items, ack->n_items, err);
-    for (uint32_t i = 0; rc == 0 && i < ack->n_items; i++) {
+        rc = place_finds(t, s, err);
+    if (rc == 0)
+        rc = fm_catalog_ack(s->catalog, s->epoch, segment, t->items, t->n, err);
+    for (uint32_t i = 0; rc == 0 && i < t->n; i++) {
         const fm_ack_item *a = &ack->acks[i];
         fm_plan_photo outcome = {.image = a->image, .reason = a->reason,
                                  .photo_made = a->photo_made, .code_made = a->code_made};
 
         fm_plan_done(p, (uint32_t)a->item, &outcome);
     }
-    if (rc == 0 && any)
-        *here = true;
-    free(items);
+    return rc;
+}
+
+int fm_handout_take(fm_plan *p, const fm_segments *s, uint32_t segment, const fm_message *ack, bool *here,
+                    fm_err *err)
+{
+    size_t n = ack->n_items;
+    taking t = {calloc(n + 1, sizeof *t.items), ack->n_items, calloc(2 * n + 1, sizeof *t.finds),
+                calloc(2 * n + 1, sizeof *t.here), 0};
+    int rc = -ENOMEM;
+
+    if (t.items && t.finds && t.here)
+        rc = take(p, s, segment, ack, &t, err);
+    else
+        fm_fail_nomem(err, "acknowledgement", n * sizeof *t.items);
+    for (uint32_t i = 0; rc == 0 && i < t.n; i++)
+        *here = *here || t.items[i].photo_here || t.items[i].code_here;
+    free(t.items);
+    free(t.finds);
+    free(t.here);
     return rc;
 }

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "coordinator/plan.h"
+#include "coordinator/segments.h"
 #include "proto/message.h"
 #include "storage/catalog.h"
 
@@ -20,7 +21,7 @@ bool fm_handout_matches(const fm_plan *p, uint32_t shard, const fm_message *ack)
  * segment  the worker's open one.
  * *here    set to true when records are in that segment; else left alone.
  * Errors: what fm_catalog_ack gives. */
-int fm_handout_take(fm_plan *p, fm_catalog *catalog, uint64_t epoch, uint32_t segment, const fm_message *ack,
-                    bool *here, fm_err *err);
+int fm_handout_take(fm_plan *p, const fm_segments *s, uint32_t segment, const fm_message *ack, bool *here,
+                    fm_err *err);
 
 #endif

@@ -25,7 +25,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,8 +32,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-
-#define INDEX_BATCH 256         /* records told to the catalog in one transaction */
 
 static uint32_t host_number(const char *host)
 {
@@ -67,77 +64,6 @@ int fm_segments_abandon(const fm_segments *s, uint32_t number, const char *name,
     return fm_catalog_segment_lost(s->catalog, number, err);
 }
 
-typedef struct {
-    const fm_segments *segments;
-    uint32_t number;
-    fm_catalog_ack_item items[INDEX_BATCH];     /* without paths: records only */
-    size_t n;
-    fm_err *err;
-} indexing;
-
-static int flush_index(indexing *x)
-{
-    int rc = x->n ? fm_catalog_ack(x->segments->catalog, x->segments->epoch, x->number, x->items, x->n, x->err) : 0;
-
-    x->n = 0;
-    return rc;
-}
-
-static int index_record(void *ctx, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
-                        const fm_digest *hash, int rc, const fm_err *why)
-{
-    indexing *x = ctx;
-    fm_catalog_ack_item *item = &x->items[x->n];
-    uint32_t segment;
-
-    (void)payload;
-    (void)n;
-    (void)hash;
-    (void)why;
-    if (rc != 0)        /* damaged: nobody will find it */
-        return 0;
-    rc = fm_catalog_find_record(x->segments->catalog, kind, key, &segment, x->err);
-    if (rc != -ENOENT)
-        return rc;
-    memset(item, 0, sizeof *item);
-    item->photo_here = kind == FM_RECORD_PHOTO;
-    item->code_here = kind == FM_RECORD_CODE;
-    *(item->photo_here ? &item->photo_key : &item->code_key) = *key;
-    return ++x->n == INDEX_BATCH ? flush_index(x) : 0;
-}
-
-static int index_segment(const fm_segments *s, uint32_t number, const char *name, fm_err *err)
-{
-    indexing *x = malloc(sizeof *x);
-    fm_segment *segment = NULL;
-    int rc = x ? fm_segment_open(s->store_dir, name, &segment, err) : fm_fail_nomem(err, "segment index", sizeof *x);
-
-    if (rc == 0) {
-        *x = (indexing){.segments = s, .number = number, .err = err};
-        rc = fm_segment_each(segment, index_record, x, err);
-        if (rc == 0)
-            rc = flush_index(x);
-        fm_segment_release(segment);
-    }
-    free(x);
-    return rc;
-}
-
-int fm_segments_sealed(const fm_segments *s, uint32_t number, const char *name, uint64_t records, bool strayed,
-                       bool *lost, fm_err *err)
-{
-    fm_err why = FM_ERR_INIT;
-    int rc = records && strayed ? index_segment(s, number, name, &why) : 0;
-
-    if (rc != 0 && rc != -ENOENT && rc != -EBADMSG)
-        return fm_fail(err, rc, "%s", why.text);
-    if (rc != 0)
-        fm_warn("segment %s cannot be used, what it held is done again: %s", name, why.text);
-    *lost = rc != 0 || records == 0;
-    return *lost ? fm_catalog_segment_lost(s->catalog, number, err)
-                 : fm_catalog_segment_sealed(s->catalog, number, records, err);
-}
-
 int fm_segments_settle(const fm_segments *s, uint32_t number, const char *name, bool *lost, fm_err *err)
 {
     fm_err why = FM_ERR_INIT;
@@ -148,7 +74,59 @@ int fm_segments_settle(const fm_segments *s, uint32_t number, const char *name, 
         return fm_fail(err, rc, "segment %s of a worker that is gone: %s", name, why.text);
     if (rc != 0)
         fm_warn("segment %s cannot be used, what it held is done again: %s", name, why.text);
-    return fm_segments_sealed(s, number, name, rc == 0 ? records : 0, true, lost, err);
+    *lost = rc != 0 || records == 0;
+    return *lost ? fm_catalog_segment_lost(s->catalog, number, err)
+                 : fm_catalog_segment_sealed(s->catalog, number, records, err);
+}
+
+typedef struct {
+    const fm_segments *segments;
+    fm_segments_find *finds;
+    size_t n, left;
+    fm_err *err;
+} location;
+
+static int tell_where(const location *l, const fm_segments_find *find, uint32_t number)
+{
+    fm_catalog_ack_item item = {.photo_here = find->kind == FM_RECORD_PHOTO, .code_here = find->kind == FM_RECORD_CODE};
+
+    *(item.photo_here ? &item.photo_key : &item.code_key) = find->key;
+    return fm_catalog_ack(l->segments->catalog, l->segments->epoch, number, &item, 1, l->err);
+}
+
+/* Stops with 1 when nothing is left to look for. */
+static int look_in_segment(void *ctx, const fm_catalog_segment *segment)
+{
+    location *l = ctx;
+    fm_segment *open;
+    int rc = 0;
+
+    if (segment->state != FM_SEGMENT_SEALED ||
+        fm_segment_open(l->segments->store_dir, segment->name, &open, NULL) != 0)
+        return 0;       /* who cannot be read cannot be where it was found */
+    for (size_t i = 0; rc == 0 && i < l->n; i++) {
+        fm_segments_find *find = &l->finds[i];
+
+        if (find->sealed || fm_segment_has(open, find->kind, find->key.b, FM_DIGEST_BYTES, NULL) != 1)
+            continue;
+        find->sealed = true;
+        l->left--;
+        rc = tell_where(l, find, segment->number);
+    }
+    fm_segment_release(open);
+    return rc == 0 && l->left == 0 ? 1 : rc;
+}
+
+int fm_segments_locate(const fm_segments *s, fm_segments_find *finds, size_t n, fm_err *err)
+{
+    location l = {s, finds, n, n, err};
+    int rc = 0;
+
+    for (size_t i = 0; i < n; i++)
+        finds[i].sealed = false;
+    if (n > 0)
+        rc = fm_catalog_each_segment(s->catalog, look_in_segment, &l, err);
+    return rc < 0 ? rc : 0;
 }
 
 /* Removing a damaged segment's file is how a user has its records made again. */

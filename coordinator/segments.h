@@ -24,18 +24,25 @@ void fm_segments_name(uint64_t epoch, uint32_t count, const char *host, uint32_t
 /* Is the process that wrote this segment known to be gone?  Only of this host's processes can that be known. */
 bool fm_segments_writer_gone(const char *name);
 
-/* A segment was sealed with so many records; 0: it is gone.
- * strayed  it may hold records that were committed and never acknowledged.  Others may find them, and what they find
- *          the catalog must know: it is told of all records, which takes reading the whole segment.
- * *lost    true when its records are gone, or cannot be read: what relied on them has to be done again. */
-int fm_segments_sealed(const fm_segments *s, uint32_t number, const char *name, uint64_t records, bool strayed,
-                       bool *lost, fm_err *err);
-
 /* An open segment is left for good: adopt what its writer committed, or take it down as lost.
- * *lost  as above; a segment that never held a record is "lost" too.
+ * *lost  true when its records are gone: what relied on them has to be done again.  A segment that never
+ *        held a record is "lost" too.
  * Errors: -EBUSY (its writer lives after all), what the store gives, its disk being full among them; the segment then
  * stays open. */
 int fm_segments_settle(const fm_segments *s, uint32_t number, const char *name, bool *lost, fm_err *err);
+
+/* A record somebody found. */
+typedef struct {
+    fm_record_kind kind;
+    fm_digest key;
+    bool sealed;            /* it is in a sealed segment */
+} fm_segments_find;
+
+/* Look in sealed segments for records that the catalog does not know, and tell it of those that are there.  They come
+ * from leases that were lost after their commit, and from copies: of a record that two segments hold the catalog
+ * knows one place, which may be lost.
+ * finds  [n]; sealed is written.  Opens every sealed segment until all are found. */
+int fm_segments_locate(const fm_segments *s, fm_segments_find *finds, size_t n, fm_err *err);
 
 /* The segment is given up, with whatever it holds. */
 int fm_segments_abandon(const fm_segments *s, uint32_t number, const char *name, fm_err *err);

@@ -326,6 +326,35 @@ static void found_and_unknown_is_in_the_finders_segment(void)
     talk_close(t);
 }
 
+/* A worker finds records in a sealed segment that the catalog never heard of: they are there, and stay when it goes. */
+static void found_in_a_sealed_segment_stays_there(void)
+{
+    char name[FM_SEGMENT_NAME_MAX], next[FM_SEGMENT_NAME_MAX];
+    fm_segment_writer *writer;
+    fm_digest image, photo, code;
+    uint64_t lease;
+    talk *t = talk_open();
+
+    CHECK_INT(ask(t, 1, FM_MSG_HELLO, NULL, name), FM_MSG_WELCOME);
+    REQUIRE(fm_segment_create(t->scratch, name, 0, &writer, NULL) == 0);
+    for (uint64_t item = 0; item < SHARD; item++) {
+        image_of(item, &image);
+        fm_plan_keys(t->plan, &image, FM_USED, &photo, &code);
+        CHECK_INT(fm_segment_put(writer, FM_RECORD_PHOTO, &photo, "p", 1, NULL), 0);
+        CHECK_INT(fm_segment_put(writer, FM_RECORD_CODE, &code, "c", 1, NULL), 0);
+    }
+    REQUIRE(fm_segment_seal(writer, t->store, NULL) == 0);
+    CHECK_INT(say_sealed(t, 1, name, next), FM_MSG_ACKED);
+    CHECK_INT(ask(t, 2, FM_MSG_HELLO, NULL, name), FM_MSG_WELCOME);
+    CHECK_INT(ask(t, 2, FM_MSG_WANT, &lease, NULL), FM_MSG_LEASE);
+    CHECK_INT(say_ack(t, 2, lease, name, false), FM_MSG_ACKED);
+    CHECK_INT(ask(t, 2, FM_MSG_BYE, NULL, NULL), 0);
+    CHECK_INT(t->plan->counts.done, SHARD);
+    CHECK_INT(t->plan->counts.leases_lost, 0);
+    CHECK(segment_of(t, 0) != UINT32_MAX && segment_of(t, 0) == segment_of(t, SHARD - 1));
+    talk_close(t);
+}
+
 /* A photo is handed out to be encoded only when others can read its segment. */
 static void have_photo_means_sealed(void)
 {
@@ -486,5 +515,6 @@ static void random_histories_end_well(void)
 }
 
 CHECK_MAIN(CHECK_CASE(a_life), CHECK_CASE(who_may_say_what), CHECK_CASE(nonsense_ends_a_worker_and_nothing_else),
-           CHECK_CASE(found_and_unknown_is_in_the_finders_segment), CHECK_CASE(have_photo_means_sealed),
+           CHECK_CASE(found_and_unknown_is_in_the_finders_segment), CHECK_CASE(found_in_a_sealed_segment_stays_there),
+           CHECK_CASE(have_photo_means_sealed),
            CHECK_CASE(random_histories_end_well))
