@@ -22,7 +22,7 @@ typedef struct {
     const fm_recipe *recipe;
     uint64_t epoch;
     uint32_t timeout_ms;            /* of a lease */
-    uint32_t crews;                 /* crews 0 .. crews-1 are watched by the caller; workers of others came by themselves */
+    uint32_t crews;                 /* 0 .. crews-1 are watched by the caller; workers of others came by themselves */
 } fm_conversation_spec;
 
 typedef struct fm_conversation fm_conversation;
@@ -60,7 +60,7 @@ void fm_conversation_drain(fm_conversation *c);
 
 typedef struct {
     uint32_t queued, leased, done;  /* shards */
-    uint32_t here;                  /* workers that have neither left nor died, or whose open segments are not settled */
+    uint32_t here;                  /* workers that neither left nor died, or whose open segments are not settled */
     uint64_t acked;                 /* acknowledgements that counted: grows with every step forward */
     bool complete;                  /* every shard is done */
     bool draining;
