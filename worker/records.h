@@ -27,7 +27,8 @@ void fm_records_add_sealed(fm_records *r, const char *name);
 
 /* Find a record, in the own segment first.
  * payload  borrowed until the next call.
- * Errors: -ENOENT (err is left alone), what the own segment gives.  Damaged ones in sealed segments count as not there. */
+ * Errors: -ENOENT (err is left alone), what the own segment gives.  Damaged ones in sealed segments
+ * count as not there. */
 int fm_records_find(fm_records *r, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
                     fm_err *err);
 /* Put a record into the own segment, which is opened when it is the first. */
