@@ -1,5 +1,5 @@
 /* The build's loop: a clock, a socket and files around the parts that have none
- * (plan, conversation, crews).
+ * (worklist, conversation, crews).
  *
  * Before anything is planned the store is taken and what earlier runs left is
  * settled, so that planning sees sealed segments only.  Messages are answered
@@ -19,7 +19,7 @@
 #include "base/text.h"
 #include "coordinator/conversation.h"
 #include "coordinator/crews.h"
-#include "coordinator/plan.h"
+#include "coordinator/worklist.h"
 #include "coordinator/segments.h"
 #include "coordinator/status.h"
 #include "proto/join.h"
@@ -45,7 +45,7 @@ typedef struct {
     bool status_failed;
     fm_catalog *catalog;
     fm_segments segments;
-    fm_plan *plan;
+    fm_worklist *todo;
     fm_server *server;
     fm_conversation *conversation;
     fm_crews *crews;
@@ -60,9 +60,9 @@ static void report(build *b, const char *state)
     int rc;
 
     b->reported_ms = fm_clock_ms();
-    if (b->plan) {
-        b->plan->counts.seconds = (double)(b->reported_ms - b->started_ms) / 1000;
-        counts = b->plan->counts;
+    if (b->todo) {
+        b->todo->counts.seconds = (double)(b->reported_ms - b->started_ms) / 1000;
+        counts = b->todo->counts;
     }
     fm_status_json(state, b->epoch, &counts, &json);
     rc = json.failed ? -ENOMEM : fm_file_write(b->status_path, json.data, json.size, &err);
@@ -161,7 +161,7 @@ static int write_joins(build *b, fm_err *err)
 
 static int start_serving(build *b, fm_err *err)
 {
-    fm_conversation_spec spec = {b->segments, b->plan, b->spec->recipe, b->epoch, b->timeout_ms, b->spec->crews.crews};
+    fm_conversation_spec spec = {b->segments, b->todo, b->spec->recipe, b->epoch, b->timeout_ms, b->spec->crews.crews};
     uint64_t run;
     int rc;
 
@@ -207,7 +207,7 @@ static int look_around(build *b, bool *over, fm_err *err)
     b->looked_ms = now_ms;
     rc = fm_conversation_tick(b->conversation, now_ms, err);
     if (rc == 0)
-        rc = fm_crews_tick(b->crews, b->conversation, now_ms, &b->plan->counts, err);
+        rc = fm_crews_tick(b->crews, b->conversation, now_ms, &b->todo->counts, err);
     fm_conversation_look(b->conversation, &state);
     if (rc == 0 && (state.complete || state.draining))
         rc = fm_conversation_dismiss_silent(b->conversation, now_ms, err);
@@ -245,7 +245,7 @@ static int serve(build *b, fm_err *err)
     fm_conversation_look(b->conversation, &state);
     if (!state.complete)
         return fm_fail(err, -EINTR, "stopped with %" PRIu64 " of %" PRIu64 " photographs done: run again to go on",
-                       b->plan->counts.done, b->plan->counts.photographs);
+                       b->todo->counts.done, b->todo->counts.photographs);
     return 0;
 }
 
@@ -258,7 +258,7 @@ static void close_all(build *b)
     fm_crews_destroy(b->crews);
     fm_conversation_destroy(b->conversation);
     fm_server_close(b->server);
-    fm_plan_destroy(b->plan);
+    fm_worklist_destroy(b->todo);
     if (b->catalog)
         fm_catalog_close(b->catalog);
     sodium_memzero(b, sizeof *b);
@@ -278,15 +278,15 @@ int fm_build_run(const fm_build_spec *spec, fm_build_counts *counts, fm_err *err
     b->started_ms = fm_clock_ms();
     rc = take_store(b, err);
     if (rc == 0)
-        rc = fm_plan_create(spec, b->catalog, &b->plan, err);
-    if (rc == 0 && b->plan->n_shards > 0)
+        rc = fm_worklist_create(spec, b->catalog, &b->todo, err);
+    if (rc == 0 && b->todo->n_shards > 0)
         rc = serve(b, err);
     if (rc == 0)
-        rc = fm_plan_write_keys(b->plan, spec->names, b->store_dir, err);
+        rc = fm_worklist_write_keys(b->todo, spec->names, b->store_dir, err);
     if (b->epoch)
         report(b, rc == 0 ? "finished" : rc == -EINTR ? "stopped" : "failed");
-    if (b->plan)
-        *counts = b->plan->counts;
+    if (b->todo)
+        *counts = b->todo->counts;
     close_all(b);
     return rc;
 }

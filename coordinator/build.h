@@ -28,7 +28,7 @@ typedef struct {
     int (*start)(void *ctx, uint32_t crew, const char *join_file, fm_err *err);
     /* Has it ended?  *ended is set; *status is informative only (a crew's success is read from what it wrote). */
     int (*poll)(void *ctx, uint32_t crew, bool *ended, int *status, fm_err *err);
-    /* End it: SIGTERM, then SIGKILL after a grace. */
+    /* End it: asked first (its workers seal), then SIGTERM, then SIGKILL, each after a grace. */
     void (*stop)(void *ctx, uint32_t crew);
     void *ctx;
     uint32_t crews;         /* how many crews to keep up; 0: none is started here, workers come by themselves */

@@ -59,7 +59,7 @@ int fm_conversation_create(const fm_conversation_spec *spec, fm_conversation **o
     if (!c)
         return fm_fail_nomem(err, "conversation", sizeof *c);
     c->spec = *spec;
-    rc = fm_leases_create(spec->plan->n_shards, spec->epoch, spec->timeout_ms, &c->leases, err);
+    rc = fm_leases_create(spec->todo->n_shards, spec->epoch, spec->timeout_ms, &c->leases, err);
     if (rc == 0)
         *out = c;
     else
@@ -91,7 +91,7 @@ static worker *find_worker(fm_conversation *c, const fm_peer *peer)
 
 static bool complete(const fm_conversation *c)
 {
-    return fm_leases_count(c->leases, FM_SHARD_DONE) == c->spec.plan->n_shards;
+    return fm_leases_count(c->leases, FM_SHARD_DONE) == c->spec.todo->n_shards;
 }
 
 static int refuse(fm_message *reply, const char *why, fm_err *err)
@@ -103,18 +103,18 @@ static int refuse(fm_message *reply, const char *why, fm_err *err)
 /* Records were lost: every done shard that needs one of them goes back. */
 static int take_back(fm_conversation *c, fm_err *err)
 {
-    fm_plan *p = c->spec.plan;
+    fm_worklist *p = c->spec.todo;
     int rc = 0;
 
     for (uint32_t s = 0; rc == 0 && s < p->n_shards; s++) {
         bool held = true;
 
         if (fm_leases_state(c->leases, s) == FM_SHARD_DONE)
-            rc = fm_plan_shard_held(p, s, c->spec.segments.catalog, &held, err);
+            rc = fm_worklist_shard_held(p, s, c->spec.segments.catalog, &held, err);
         if (rc != 0 || held)
             continue;
         for (uint32_t k = p->first[s]; k < p->first[s + 1]; k++)
-            fm_plan_undo(p, p->todo[k]);
+            fm_worklist_undo(p, p->todo[k]);
         fm_leases_lose(c->leases, s);
         p->counts.leases_lost++;
     }
@@ -168,7 +168,7 @@ static int part_with(fm_conversation *c, worker *w, presence how, uint64_t now_m
     w->gone_ms = now_ms;
     w->lease = 0;
     if (fm_leases_give_up(c->leases, holder_of(c, w)))
-        c->spec.plan->counts.leases_lost++;
+        c->spec.todo->counts.leases_lost++;
     if (w->segment == NONE)
         return 0;
     c->unsettled++;
@@ -205,8 +205,8 @@ static int add_worker(fm_conversation *c, const fm_peer *from, const fm_message 
     w->pid = m->pid;
     w->segment = NONE;
     strncpy(w->host, m->text ? m->text : "", sizeof w->host - 1);
-    if (++c->here > c->spec.plan->counts.workers)
-        c->spec.plan->counts.workers = c->here;
+    if (++c->here > c->spec.todo->counts.workers)
+        c->spec.todo->counts.workers = c->here;
     *out = w;
     return name_segment(c, w, err);
 }
@@ -243,7 +243,7 @@ static int hello(fm_conversation *c, const fm_peer *from, worker *w, const fm_me
     fm_message_init(reply, FM_MSG_WELCOME);
     reply->timeout_ms = c->spec.timeout_ms;
     reply->recipe = *c->spec.recipe;
-    reply->encoder = c->spec.plan->encoder;
+    reply->encoder = c->spec.todo->encoder;
     rc = fm_message_set_text(reply, w->name, err);
     return rc == 0 ? fm_catalog_each_segment(c->spec.segments.catalog, add_name, &names, err) : rc;
 }
@@ -263,7 +263,7 @@ static int want(fm_conversation *c, worker *w, const fm_message *m, uint64_t now
         fm_message_init(reply, FM_MSG_LEASE);
         reply->lease = w->lease;
         reply->timeout_ms = c->spec.timeout_ms;
-        return fm_handout_fill(c->spec.plan, c->spec.segments.catalog, shard, reply, err);
+        return fm_handout_fill(c->spec.todo, c->spec.segments.catalog, shard, reply, err);
     }
     w->finishing = w->finishing || c->draining || complete(c);
     fm_message_init(reply, w->finishing ? FM_MSG_FINISH : FM_MSG_WAIT);
@@ -291,9 +291,9 @@ static int ack(fm_conversation *c, worker *w, const fm_message *m, uint64_t now_
     if (verdict == FM_LEASE_OK) {
         if (w->segment == NONE || (m->text && strcmp(m->text, w->name) != 0))
             return dismiss(c, w, "you acknowledged into a segment that is not yours", now_ms, reply, err);
-        if (!fm_handout_matches(c->spec.plan, shard, m))
+        if (!fm_handout_matches(c->spec.todo, shard, m))
             return dismiss(c, w, "you acknowledged other photographs than you were given", now_ms, reply, err);
-        rc = fm_handout_take(c->spec.plan, &c->spec.segments, w->segment, m, &w->relied_on, err);
+        rc = fm_handout_take(c->spec.todo, &c->spec.segments, w->segment, m, &w->relied_on, err);
         if (rc != 0)
             return rc;
         fm_leases_ack(c->leases, m->epoch, m->lease, holder_of(c, w));
@@ -372,7 +372,7 @@ static int hear_observer(fm_conversation *c, const fm_message *m, fm_message *re
     } else if (m->type == FM_MSG_STATUS_ASK) {
         fm_message_init(reply, FM_MSG_STATUS);
         *answered = true;
-        fm_status_json(c->draining ? "draining" : "running", c->spec.epoch, &c->spec.plan->counts, &b);
+        fm_status_json(c->draining ? "draining" : "running", c->spec.epoch, &c->spec.todo->counts, &b);
         fm_buf_u8(&b, 0);
         rc = b.failed ? fm_fail_nomem(err, "status", b.size) : fm_message_set_text(reply, (const char *)b.data, err);
         fm_buf_fini(&b);
@@ -403,7 +403,7 @@ static void expired(void *ctx, uint32_t holder, uint32_t shard)
 
     fm_warn("worker %u of crew %u was silent too long: shard %u goes back", holder, c->workers[holder].crew, shard);
     c->workers[holder].lease = 0;
-    c->spec.plan->counts.leases_lost++;
+    c->spec.todo->counts.leases_lost++;
 }
 
 int fm_conversation_tick(fm_conversation *c, uint64_t now_ms, fm_err *err)

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "coordinator/plan.h"
+#include "coordinator/worklist.h"
 #include "coordinator/segments.h"
 #include "proto/message.h"
 #include "proto/socket.h"
@@ -18,7 +18,7 @@
 
 typedef struct {
     fm_segments segments;           /* borrowed, as all here */
-    fm_plan *plan;                  /* its photographs and counts are kept up to date */
+    fm_worklist *todo;                  /* its photographs and counts are kept up to date */
     const fm_recipe *recipe;
     uint64_t epoch;
     uint32_t timeout_ms;            /* of a lease */

@@ -22,7 +22,7 @@ static int segment_index(fm_message *lease, const char *name, uint32_t *index, f
 }
 
 /* Only sealed segments can be read by others. */
-static int refer_to_photo(const fm_plan *p, fm_catalog *catalog, fm_message *lease, fm_lease_item *item, fm_err *err)
+static int refer_to_photo(const fm_worklist *p, fm_catalog *catalog, fm_message *lease, fm_lease_item *item, fm_err *err)
 {
     fm_catalog_segment segment;
     fm_digest key;
@@ -42,7 +42,7 @@ static int refer_to_photo(const fm_plan *p, fm_catalog *catalog, fm_message *lea
     return rc;
 }
 
-int fm_handout_fill(const fm_plan *p, fm_catalog *catalog, uint32_t shard, fm_message *lease, fm_err *err)
+int fm_handout_fill(const fm_worklist *p, fm_catalog *catalog, uint32_t shard, fm_message *lease, fm_err *err)
 {
     uint32_t from = p->first[shard], n = p->first[shard + 1] - from;
     int rc = fm_message_room(lease, n, err);
@@ -62,7 +62,7 @@ int fm_handout_fill(const fm_plan *p, fm_catalog *catalog, uint32_t shard, fm_me
 }
 
 /* Which of the shard's photographs this is, or NONE. */
-static uint32_t place_in_shard(const fm_plan *p, uint32_t shard, uint64_t item)
+static uint32_t place_in_shard(const fm_worklist *p, uint32_t shard, uint64_t item)
 {
     uint32_t low = p->first[shard], high = p->first[shard + 1];
 
@@ -87,7 +87,7 @@ static bool makes_sense(const fm_ack_item *ack)
            (!ack->code_made || ack->reason == FM_USED);
 }
 
-bool fm_handout_matches(const fm_plan *p, uint32_t shard, const fm_message *ack)
+bool fm_handout_matches(const fm_worklist *p, uint32_t shard, const fm_message *ack)
 {
     bool seen[FM_LEASE_ITEMS_MAX] = {false};
 
@@ -121,14 +121,14 @@ static int file_facts(fm_catalog *catalog, const char *path, const fm_ack_item *
     return rc == -ENOENT ? 0 : rc;
 }
 
-static int describe(const fm_plan *p, fm_catalog *catalog, const fm_ack_item *ack, fm_catalog_ack_item *out,
+static int describe(const fm_worklist *p, fm_catalog *catalog, const fm_ack_item *ack, fm_catalog_ack_item *out,
                     fm_err *err)
 {
     memset(out, 0, sizeof *out);
     out->path = p->paths[ack->item];
     out->file.image = ack->image;
     out->file.reason = (fm_reason)ack->reason;
-    fm_plan_keys(p, &ack->image, out->file.reason, &out->photo_key, &out->code_key);
+    fm_worklist_keys(p, &ack->image, out->file.reason, &out->photo_key, &out->code_key);
     out->file.photo_key = out->photo_key;
     out->photo_here = ack->photo_made;
     out->code_here = ack->code_made;
@@ -198,7 +198,7 @@ static int place_finds(taking *t, const fm_segments *s, fm_err *err)
     return rc;
 }
 
-static int take(fm_plan *p, const fm_segments *s, uint32_t segment, const fm_message *ack, taking *t, fm_err *err)
+static int take(fm_worklist *p, const fm_segments *s, uint32_t segment, const fm_message *ack, taking *t, fm_err *err)
 {
     int rc = 0;
 
@@ -210,15 +210,15 @@ static int take(fm_plan *p, const fm_segments *s, uint32_t segment, const fm_mes
         rc = fm_catalog_ack(s->catalog, s->epoch, segment, t->items, t->n, err);
     for (uint32_t i = 0; rc == 0 && i < t->n; i++) {
         const fm_ack_item *a = &ack->acks[i];
-        fm_plan_photo outcome = {.image = a->image, .reason = a->reason,
+        fm_worklist_photo outcome = {.image = a->image, .reason = a->reason,
                                  .photo_made = a->photo_made, .code_made = a->code_made};
 
-        fm_plan_done(p, (uint32_t)a->item, &outcome);
+        fm_worklist_done(p, (uint32_t)a->item, &outcome);
     }
     return rc;
 }
 
-int fm_handout_take(fm_plan *p, const fm_segments *s, uint32_t segment, const fm_message *ack, bool *here,
+int fm_handout_take(fm_worklist *p, const fm_segments *s, uint32_t segment, const fm_message *ack, bool *here,
                     fm_err *err)
 {
     size_t n = ack->n_items;

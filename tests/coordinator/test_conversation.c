@@ -20,29 +20,29 @@ typedef struct {
     fm_build_spec spec;
     fm_catalog *catalog;
     uint64_t epoch;
-    fm_plan *plan;
+    fm_worklist *todo;
     fm_conversation *c;
     uint64_t now;
 } talk;
 
-/* A plan and a conversation about what the catalog leaves to do. */
+/* A worklist and a conversation about what the catalog leaves to do. */
 static bool talk_begin(talk *t)
 {
     fm_conversation_spec spec = {.segments = {t->catalog, t->store, t->scratch, t->epoch}, .recipe = &t->recipe,
                                  .epoch = t->epoch, .timeout_ms = TIMEOUT_MS, .crews = 4};
 
-    if (fm_plan_create(&t->spec, t->catalog, &t->plan, NULL) != 0)
+    if (fm_worklist_create(&t->spec, t->catalog, &t->todo, NULL) != 0)
         return false;
-    spec.plan = t->plan;
+    spec.todo = t->todo;
     return fm_conversation_create(&spec, &t->c, NULL) == 0;
 }
 
 static void talk_end(talk *t)
 {
     fm_conversation_destroy(t->c);
-    fm_plan_destroy(t->plan);
+    fm_worklist_destroy(t->todo);
     t->c = NULL;
-    t->plan = NULL;
+    t->todo = NULL;
 }
 
 static talk *talk_open(void)
@@ -155,7 +155,7 @@ static fm_message ack(const talk *t, uint64_t lease, const char *segment, bool m
         fm_ack_item *a = &m.acks[SHARD - 1 - i];        /* the order is the worker's own */
         struct stat st = {.st_size = 0};
 
-        a->item = t->plan->todo[t->plan->first[shard] + i];
+        a->item = t->todo->todo[t->todo->first[shard] + i];
         stat(t->paths[a->item], &st);
         a->size_bytes = (uint64_t)st.st_size;
         a->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
@@ -212,8 +212,8 @@ static void a_life(void)
         CHECK_INT(say_ack(t, 1, lease, name, true), FM_MSG_ACKED);
         CHECK_INT(say_ack(t, 1, lease, name, true), FM_MSG_ACKED);
     }
-    CHECK_INT(t->plan->counts.done, PHOTOGRAPHS);
-    CHECK_INT(t->plan->counts.codes_made, PHOTOGRAPHS);
+    CHECK_INT(t->todo->counts.done, PHOTOGRAPHS);
+    CHECK_INT(t->todo->counts.codes_made, PHOTOGRAPHS);
     CHECK_INT(ask(t, 1, FM_MSG_WANT, NULL, NULL), FM_MSG_FINISH);
     CHECK_INT(say_sealed(t, 1, name, next), FM_MSG_ACKED);
     CHECK_INT(say_sealed(t, 1, name, again), FM_MSG_ACKED);
@@ -283,8 +283,8 @@ static void nonsense_ends_a_worker_and_nothing_else(void)
         reply = say(t, 1, &m);
         CHECK_INT(reply.type, FM_MSG_REFUSED);
         fm_message_fini(&reply);
-        CHECK_INT(t->plan->counts.done, 0);
-        CHECK_INT(t->plan->counts.leases_lost, 1);
+        CHECK_INT(t->todo->counts.done, 0);
+        CHECK_INT(t->todo->counts.leases_lost, 1);
         CHECK_INT(say_ack(t, 1, lease, name, true), FM_MSG_REFUSED);
         CHECK_INT(ask(t, 2, FM_MSG_HELLO, NULL, name), FM_MSG_WELCOME);
         CHECK_INT(ask(t, 2, FM_MSG_WANT, &lease, NULL), FM_MSG_LEASE);
@@ -299,7 +299,7 @@ static uint32_t segment_of(talk *t, uint64_t item)
     fm_digest image, photo, code;
 
     image_of(item, &image);
-    fm_plan_keys(t->plan, &image, FM_USED, &photo, &code);
+    fm_worklist_keys(t->todo, &image, FM_USED, &photo, &code);
     CHECK_INT(fm_catalog_find_record(t->catalog, FM_RECORD_PHOTO, &photo, &segment, NULL), 0);
     return segment;
 }
@@ -315,13 +315,13 @@ static void found_and_unknown_is_in_the_finders_segment(void)
     CHECK_INT(ask(t, 1, FM_MSG_WANT, &first, NULL), FM_MSG_LEASE);
     t->now += TIMEOUT_MS;
     CHECK_INT(fm_conversation_tick(t->c, t->now, NULL), 0);
-    CHECK_INT(t->plan->counts.leases_lost, 1);
+    CHECK_INT(t->todo->counts.leases_lost, 1);
     CHECK_INT(say_ack(t, 1, first, name, true), FM_MSG_STALE);
-    CHECK_INT(t->plan->counts.done, 0);
+    CHECK_INT(t->todo->counts.done, 0);
     CHECK_INT(ask(t, 1, FM_MSG_WANT, &second, NULL), FM_MSG_LEASE);
     CHECK(second != first && (uint32_t)second == (uint32_t)first);
     CHECK_INT(say_ack(t, 1, second, name, false), FM_MSG_ACKED);
-    CHECK_INT(t->plan->counts.photos_reused, SHARD);
+    CHECK_INT(t->todo->counts.photos_reused, SHARD);
     CHECK(segment_of(t, 0) != UINT32_MAX);
     talk_close(t);
 }
@@ -339,7 +339,7 @@ static void found_in_a_sealed_segment_stays_there(void)
     REQUIRE(fm_segment_create(t->scratch, name, 0, &writer, NULL) == 0);
     for (uint64_t item = 0; item < SHARD; item++) {
         image_of(item, &image);
-        fm_plan_keys(t->plan, &image, FM_USED, &photo, &code);
+        fm_worklist_keys(t->todo, &image, FM_USED, &photo, &code);
         CHECK_INT(fm_segment_put(writer, FM_RECORD_PHOTO, &photo, "p", 1, NULL), 0);
         CHECK_INT(fm_segment_put(writer, FM_RECORD_CODE, &code, "c", 1, NULL), 0);
     }
@@ -349,8 +349,8 @@ static void found_in_a_sealed_segment_stays_there(void)
     CHECK_INT(ask(t, 2, FM_MSG_WANT, &lease, NULL), FM_MSG_LEASE);
     CHECK_INT(say_ack(t, 2, lease, name, false), FM_MSG_ACKED);
     CHECK_INT(ask(t, 2, FM_MSG_BYE, NULL, NULL), 0);
-    CHECK_INT(t->plan->counts.done, SHARD);
-    CHECK_INT(t->plan->counts.leases_lost, 0);
+    CHECK_INT(t->todo->counts.done, SHARD);
+    CHECK_INT(t->todo->counts.leases_lost, 0);
     CHECK(segment_of(t, 0) != UINT32_MAX && segment_of(t, 0) == segment_of(t, SHARD - 1));
     talk_close(t);
 }
@@ -370,7 +370,7 @@ static void have_photo_means_sealed(void)
     talk_end(t);
     fm_digest_of("another", 7, &t->spec.encoder);
     REQUIRE(talk_begin(t));
-    CHECK_INT(t->plan->counts.done, 0);
+    CHECK_INT(t->todo->counts.done, 0);
     CHECK_INT(ask(t, 2, FM_MSG_HELLO, NULL, NULL), FM_MSG_WELCOME);
     for (int is_sealed = 0; is_sealed < 2; is_sealed++) {
         fm_message m = message(t, FM_MSG_WANT), reply = say(t, 2, &m);
@@ -499,11 +499,11 @@ static void random_histories_end_well(void)
             fm_conversation_look(t->c, &state);
         } while ((!state.complete || steps < 300) && ++steps < 5000 && check_ok_so_far());
         CHECK(state.complete);
-        CHECK_INT(t->plan->counts.done, PHOTOGRAPHS);
-        CHECK_INT(t->plan->counts.photos_made + t->plan->counts.photos_reused, PHOTOGRAPHS);
-        for (uint32_t s = 0; s < t->plan->n_shards && state.complete; s++)
-            CHECK(fm_plan_shard_held(t->plan, s, t->catalog, &held, NULL) == 0 && held);
-        lost += t->plan->counts.leases_lost;
+        CHECK_INT(t->todo->counts.done, PHOTOGRAPHS);
+        CHECK_INT(t->todo->counts.photos_made + t->todo->counts.photos_reused, PHOTOGRAPHS);
+        for (uint32_t s = 0; s < t->todo->n_shards && state.complete; s++)
+            CHECK(fm_worklist_shard_held(t->todo, s, t->catalog, &held, NULL) == 0 && held);
+        lost += t->todo->counts.leases_lost;
         for (uint32_t crew = 0; crew < WORKERS; crew++)
             fm_conversation_crew_ended(t->c, crew, t->now, &clean, NULL);
         fm_conversation_look(t->c, &state);

@@ -11,7 +11,7 @@
  * not known yet, so they shrink as for WORKERS_GUESSED; with more workers the last
  * round is a little uneven, with fewer it is finer than it need be.  Always: the
  * counts follow from the photographs' flags, through add() only. */
-#include "coordinator/plan.h"
+#include "coordinator/worklist.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static bool has_record(const fm_digest *image, fm_reason reason)
     return !fm_digest_is_zero(image) && reason <= FM_FACE_TOO_SMALL;
 }
 
-void fm_plan_keys(const fm_plan *p, const fm_digest *image, fm_reason reason, fm_digest *photo, fm_digest *code)
+void fm_worklist_keys(const fm_worklist *p, const fm_digest *image, fm_reason reason, fm_digest *photo, fm_digest *code)
 {
     memset(photo, 0, sizeof *photo);
     memset(code, 0, sizeof *code);
@@ -47,7 +47,7 @@ void fm_plan_keys(const fm_plan *p, const fm_digest *image, fm_reason reason, fm
 }
 
 /* Count a done photograph in (by = 1) or out (by = -1: unsigned, so it wraps to one less). */
-static void add(fm_plan *p, const fm_plan_photo *photo, uint64_t by)
+static void add(fm_worklist *p, const fm_worklist_photo *photo, uint64_t by)
 {
     fm_build_counts *c = &p->counts;
 
@@ -61,9 +61,9 @@ static void add(fm_plan *p, const fm_plan_photo *photo, uint64_t by)
         *(photo->code_made ? &c->codes_made : &c->codes_reused) += by;
 }
 
-void fm_plan_done(fm_plan *p, uint32_t item, const fm_plan_photo *outcome)
+void fm_worklist_done(fm_worklist *p, uint32_t item, const fm_worklist_photo *outcome)
 {
-    fm_plan_photo *photo = &p->photos[item];
+    fm_worklist_photo *photo = &p->photos[item];
 
     if (photo->done)
         add(p, photo, (uint64_t)-1);
@@ -72,7 +72,7 @@ void fm_plan_done(fm_plan *p, uint32_t item, const fm_plan_photo *outcome)
     add(p, photo, 1);
 }
 
-void fm_plan_undo(fm_plan *p, uint32_t item)
+void fm_worklist_undo(fm_worklist *p, uint32_t item)
 {
     if (p->photos[item].done)
         add(p, &p->photos[item], (uint64_t)-1);
@@ -89,26 +89,26 @@ static int holds(fm_catalog *catalog, fm_record_kind kind, const fm_digest *key,
     return rc == -ENOENT ? 0 : rc;
 }
 
-static int holds_both(const fm_plan *p, fm_catalog *catalog, const fm_digest *image, fm_reason reason, bool *held,
+static int holds_both(const fm_worklist *p, fm_catalog *catalog, const fm_digest *image, fm_reason reason, bool *held,
                       fm_err *err)
 {
     fm_digest photo, code;
     int rc;
 
-    fm_plan_keys(p, image, reason, &photo, &code);
+    fm_worklist_keys(p, image, reason, &photo, &code);
     rc = holds(catalog, FM_RECORD_PHOTO, &photo, held, err);
     if (rc == 0 && *held)
         rc = holds(catalog, FM_RECORD_CODE, &code, held, err);
     return rc;
 }
 
-int fm_plan_shard_held(const fm_plan *p, uint32_t shard, fm_catalog *catalog, bool *held, fm_err *err)
+int fm_worklist_shard_held(const fm_worklist *p, uint32_t shard, fm_catalog *catalog, bool *held, fm_err *err)
 {
     int rc = 0;
 
     *held = true;
     for (uint32_t k = p->first[shard]; rc == 0 && *held && k < p->first[shard + 1]; k++) {
-        const fm_plan_photo *photo = &p->photos[p->todo[k]];
+        const fm_worklist_photo *photo = &p->photos[p->todo[k]];
 
         rc = holds_both(p, catalog, &photo->image, (fm_reason)photo->reason, held, err);
     }
@@ -116,7 +116,7 @@ int fm_plan_shard_held(const fm_plan *p, uint32_t shard, fm_catalog *catalog, bo
 }
 
 /* A file whose bytes nobody hashed last time is not handed out again while it looks as hopeless as then. */
-static bool still_unread(const fm_plan *p, const char *path, fm_reason reason, const struct stat *st)
+static bool still_unread(const fm_worklist *p, const char *path, fm_reason reason, const struct stat *st)
 {
     if (reason == FM_TOO_LARGE)
         return st && S_ISREG(st->st_mode) && (uint64_t)st->st_size > p->max_bytes;
@@ -131,17 +131,17 @@ static bool same_file(const fm_catalog_file *file, const struct stat *st)
 }
 
 /* What the catalog says of a file that it knows. */
-static int plan_known(fm_plan *p, fm_catalog *catalog, uint32_t item, const fm_catalog_file *file,
+static int plan_known(fm_worklist *p, fm_catalog *catalog, uint32_t item, const fm_catalog_file *file,
                       const struct stat *st, fm_err *err)
 {
-    fm_plan_photo outcome = {.image = file->image, .reason = (uint8_t)file->reason};
+    fm_worklist_photo outcome = {.image = file->image, .reason = (uint8_t)file->reason};
     fm_digest photo;
     bool held;
     int rc;
 
     if (fm_digest_is_zero(&file->image)) {
         if (still_unread(p, p->paths[item], file->reason, st))
-            fm_plan_done(p, item, &outcome);
+            fm_worklist_done(p, item, &outcome);
         return 0;
     }
     if (!same_file(file, st))
@@ -152,11 +152,11 @@ static int plan_known(fm_plan *p, fm_catalog *catalog, uint32_t item, const fm_c
         return 0;
     rc = holds_both(p, catalog, &file->image, file->reason, &held, err);
     if (rc == 0 && held)
-        fm_plan_done(p, item, &outcome);
+        fm_worklist_done(p, item, &outcome);
     return rc;
 }
 
-static int plan_one(fm_plan *p, fm_catalog *catalog, bool paranoid, uint32_t item, fm_err *err)
+static int plan_one(fm_worklist *p, fm_catalog *catalog, bool paranoid, uint32_t item, fm_err *err)
 {
     const char *path = p->paths[item];
     fm_catalog_file file;
@@ -164,7 +164,7 @@ static int plan_one(fm_plan *p, fm_catalog *catalog, bool paranoid, uint32_t ite
     int rc;
 
     if (strlen(path) >= FM_PATH_MAX) {      /* no system call takes it, no message need carry it */
-        fm_plan_done(p, item, &(fm_plan_photo){.reason = FM_UNREADABLE});
+        fm_worklist_done(p, item, &(fm_worklist_photo){.reason = FM_UNREADABLE});
         return 0;
     }
     if (paranoid)
@@ -176,7 +176,7 @@ static int plan_one(fm_plan *p, fm_catalog *catalog, bool paranoid, uint32_t ite
 }
 
 /* How many photographs the next shard takes of those that are left. */
-static uint32_t next_size(const fm_plan *p, uint32_t from, uint32_t fixed)
+static uint32_t next_size(const fm_worklist *p, uint32_t from, uint32_t fixed)
 {
     uint32_t left = p->n_todo - from, size = fixed, n = 0;
     size_t bytes = 0;
@@ -192,7 +192,7 @@ static uint32_t next_size(const fm_plan *p, uint32_t from, uint32_t fixed)
     return n;
 }
 
-static int cut_shards(fm_plan *p, uint32_t fixed, fm_err *err)
+static int cut_shards(fm_worklist *p, uint32_t fixed, fm_err *err)
 {
     uint32_t room = 0;
 
@@ -200,7 +200,7 @@ static int cut_shards(fm_plan *p, uint32_t fixed, fm_err *err)
         p->n_todo += !p->photos[i].done;
     p->todo = malloc(((size_t)p->n_todo + 1) * sizeof *p->todo);
     if (!p->todo)
-        return fm_fail_nomem(err, "plan", p->n_todo * sizeof *p->todo);
+        return fm_fail_nomem(err, "worklist", p->n_todo * sizeof *p->todo);
     for (uint32_t i = 0, k = 0; i < p->n; i++)
         if (!p->photos[i].done)
             p->todo[k++] = i;
@@ -219,9 +219,9 @@ static int cut_shards(fm_plan *p, uint32_t fixed, fm_err *err)
     }
 }
 
-int fm_plan_create(const fm_build_spec *spec, fm_catalog *catalog, fm_plan **out, fm_err *err)
+int fm_worklist_create(const fm_build_spec *spec, fm_catalog *catalog, fm_worklist **out, fm_err *err)
 {
-    fm_plan *p;
+    fm_worklist *p;
     int rc;
 
     if (spec->n_paths >= UINT32_MAX - 1)
@@ -230,7 +230,7 @@ int fm_plan_create(const fm_build_spec *spec, fm_catalog *catalog, fm_plan **out
     p = calloc(1, sizeof *p);
     if (!p || !(p->photos = calloc(spec->n_paths + 1, sizeof *p->photos))) {
         free(p);
-        return fm_fail_nomem(err, "plan", spec->n_paths * sizeof(fm_plan_photo));
+        return fm_fail_nomem(err, "worklist", spec->n_paths * sizeof(fm_worklist_photo));
     }
     p->paths = spec->paths;
     p->n = (uint32_t)spec->n_paths;
@@ -248,11 +248,11 @@ int fm_plan_create(const fm_build_spec *spec, fm_catalog *catalog, fm_plan **out
     if (rc == 0)
         *out = p;
     else
-        fm_plan_destroy(p);
+        fm_worklist_destroy(p);
     return rc;
 }
 
-void fm_plan_destroy(fm_plan *p)
+void fm_worklist_destroy(fm_worklist *p)
 {
     if (!p)
         return;
@@ -262,7 +262,7 @@ void fm_plan_destroy(fm_plan *p)
     free(p);
 }
 
-int fm_plan_write_keys(const fm_plan *p, const char *const *names, const char *store_dir, fm_err *err)
+int fm_worklist_write_keys(const fm_worklist *p, const char *const *names, const char *store_dir, fm_err *err)
 {
     fm_study_keys keys = {calloc((size_t)p->n + 1, sizeof *keys.v), p->n};
     int rc;
@@ -270,14 +270,14 @@ int fm_plan_write_keys(const fm_plan *p, const char *const *names, const char *s
     if (!keys.v)
         return fm_fail_nomem(err, "study keys", p->n * sizeof *keys.v);
     for (uint32_t i = 0; i < p->n; i++) {
-        const fm_plan_photo *photo = &p->photos[i];
+        const fm_worklist_photo *photo = &p->photos[i];
         fm_study_key *k = &keys.v[i];
 
         k->name = (char *)(names ? names : p->paths)[i];    /* borrowed: writing only reads it */
         k->path = (char *)p->paths[i];
         k->image = photo->image;
         k->reason = (fm_reason)photo->reason;
-        fm_plan_keys(p, &photo->image, k->reason, &k->photo, &k->code);
+        fm_worklist_keys(p, &photo->image, k->reason, &k->photo, &k->code);
     }
     rc = fm_keys_write(store_dir, &keys, err);
     free(keys.v);

@@ -1,7 +1,7 @@
 /* The list of photographs of a build: what is known of each, which are left to
  * do, and in which shards those are handed out.  Local; threads: one. */
-#ifndef FM_COORDINATOR_PLAN_H
-#define FM_COORDINATOR_PLAN_H
+#ifndef FM_COORDINATOR_WORKLIST_H
+#define FM_COORDINATOR_WORKLIST_H
 
 #include <signal.h>
 #include <stdbool.h>
@@ -18,12 +18,12 @@ typedef struct {
     uint8_t reason;         /* fm_reason, when done */
     bool done;
     bool photo_made, code_made;     /* by this run */
-} fm_plan_photo;
+} fm_worklist_photo;
 
 typedef struct {
     const char *const *paths;       /* [n], borrowed */
     uint32_t n;
-    fm_plan_photo *photos;          /* [n] */
+    fm_worklist_photo *photos;          /* [n] */
     fm_digest recipe;               /* digest of the recipe */
     fm_digest encoder;              /* zero: no codes */
     uint64_t max_bytes;             /* of the recipe: a larger file is not read */
@@ -32,28 +32,28 @@ typedef struct {
     uint32_t *first;                /* [n_shards + 1] shard s is todo[first[s]] .. todo[first[s + 1] - 1] */
     uint32_t n_shards;
     fm_build_counts counts;         /* of the list as it stands; seconds, leases, crews and workers are others' */
-} fm_plan;
+} fm_worklist;
 
 /* Look every photograph up in the catalog and cut what is left into shards.  A file whose size and mtime are
  * those the catalog knows is taken for the same file, unless spec->paranoid.
  * catalog  no open segment may be in it: a record in one that is then lost would be taken for done.
  * Memory: 41 bytes a photograph.
  * Errors: -EINTR (spec->stop was set), -E2BIG (more than 2^32 - 2 photographs), -ENOMEM, what the catalog gives. */
-int fm_plan_create(const fm_build_spec *spec, fm_catalog *catalog, fm_plan **out, fm_err *err);
-void fm_plan_destroy(fm_plan *p);
+int fm_worklist_create(const fm_build_spec *spec, fm_catalog *catalog, fm_worklist **out, fm_err *err);
+void fm_worklist_destroy(fm_worklist *p);
 
 /* The keys that a photograph with this outcome has in the store; zero where it has none: without an
  * image digest, or when the worker rather than the photograph was at fault; codes only when used. */
-void fm_plan_keys(const fm_plan *p, const fm_digest *image, fm_reason reason, fm_digest *photo, fm_digest *code);
+void fm_worklist_keys(const fm_worklist *p, const fm_digest *image, fm_reason reason, fm_digest *photo, fm_digest *code);
 
 /* What became of a photograph, and: it has to be done again. */
-void fm_plan_done(fm_plan *p, uint32_t item, const fm_plan_photo *outcome);
-void fm_plan_undo(fm_plan *p, uint32_t item);
+void fm_worklist_done(fm_worklist *p, uint32_t item, const fm_worklist_photo *outcome);
+void fm_worklist_undo(fm_worklist *p, uint32_t item);
 
 /* Does the catalog know the records of every photograph of this shard?  All of them are done. */
-int fm_plan_shard_held(const fm_plan *p, uint32_t shard, fm_catalog *catalog, bool *held, fm_err *err);
+int fm_worklist_shard_held(const fm_worklist *p, uint32_t shard, fm_catalog *catalog, bool *held, fm_err *err);
 
 /* STORE/study.keys from what is known; all photographs are done. */
-int fm_plan_write_keys(const fm_plan *p, const char *const *names, const char *store_dir, fm_err *err);
+int fm_worklist_write_keys(const fm_worklist *p, const char *const *names, const char *store_dir, fm_err *err);
 
 #endif
