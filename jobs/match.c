@@ -1,6 +1,11 @@
-/* Strata (sex x band) hold their controls sorted by age.  "Next free control to
- * the right (left)" is a union-find over that order, so a match costs nearly
- * constant time however many controls a stratum has. */
+/* Every sample gets a place: stratum (sex x band), then age, then a rank that the
+ * seed draws.  A stratum's cases and controls are then two runs of one sorted
+ * array, those without an exact age at their ends, and strata are matched one
+ * after the other.
+ *
+ * Optimal is the default: its total distance in age is the least there is and it
+ * does not depend on the order in which cases choose; nearest is what much of the
+ * literature did, and stays for very crowded strata. */
 #include "jobs/match.h"
 
 #include <errno.h>
@@ -9,18 +14,45 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/log.h"
 #include "base/rng.h"
 #include "base/text.h"
-
-#define STRATA_MAX (3 * (FM_BANDS_MAX + 1))
+#include "jobs/assign.h"
 
 typedef struct {
-    const fm_samples *s;
-    size_t *control;        /* [n] sample indices, sorted by stratum, age, index */
-    int64_t *right, *left;  /* [n + 1] union-find: next free position at or after (before) */
+    int stratum;
+    int role;               /* fm_role */
+    double age;             /* INFINITY when not exact */
+    uint32_t rank;          /* drawn by the seed; no two are equal */
+    uint32_t sample;
+} entry;
+
+typedef struct {
+    uint32_t rank, at;
+} turn;
+
+typedef struct {
+    const fm_study *study;
+    fm_samples *s;
+    entry *v;               /* [n], by place */
     size_t n;
-    size_t first[STRATA_MAX + 1];
-} pool;
+    double *age;            /* [n] of v */
+    turn *turns;            /* [n] scratch: a stratum's cases in the order in which they choose */
+    uint32_t *order;        /* [n] scratch: a shuffle */
+    uint32_t *owner, *got;  /* [n] scratch: owner of a control, controls of a case */
+    int64_t *right, *left;  /* [n + 1] scratch of nearest */
+    fm_rng rng;
+    fm_pairs pairs;
+    size_t capacity;
+} matcher;
+
+/* One stratum: its cases and its controls, exact ages first. */
+typedef struct {
+    const entry *cases, *controls;
+    const double *case_age, *control_age;
+    size_t n_cases, n_controls, exact_cases, exact_controls;
+} stratum;
 
 static int band_of(const fm_match_spec *m, double age)
 {
@@ -30,23 +62,41 @@ static int band_of(const fm_match_spec *m, double age)
     return -1;
 }
 
+/* The band that holds a sample's age, or all of its range of ages. */
+static int band_of_sample(const fm_match_spec *m, const fm_sample *x, const char **why)
+{
+    int low, high;
+
+    if (!isnan(x->age)) {
+        low = band_of(m, x->age);
+        *why = low < 0 ? "age is outside the bands" : NULL;
+        return low;
+    }
+    if (isnan(x->age_low)) {
+        *why = "age is not known";
+        return -1;
+    }
+    low = band_of(m, x->age_low);
+    high = isinf(x->age_high) ? m->n_bands - 2 : band_of(m, x->age_high);
+    *why = low < 0 || high < 0       ? "age is outside the bands"
+           : low != high             ? "age is known as a range that lies in several bands; choose bands that hold whole ranges"
+           : isfinite(m->caliper)    ? "age is known as a range, and a caliper needs ages; take it out, or leave this cohort out"
+                                     : NULL;
+    return *why ? -1 : low;
+}
+
 /* -1 with the reason when the sample cannot be placed. */
 static int stratum_of(const fm_match_spec *m, const fm_sample *x, const char **why)
 {
-    int band = m->by_age ? band_of(m, x->age) : 0;
+    int band = 0;
 
-    *why = m->by_sex && x->sex == FM_SEX_UNKNOWN ? "sex is not known"
-           : m->by_age && isnan(x->age)          ? "age is not known"
-           : band < 0                            ? "age is outside the bands"
-                                                 : NULL;
-    return *why ? -1 : (m->by_sex ? (int)x->sex : 0) * (FM_BANDS_MAX + 1) + band;
+    *why = NULL;
+    if (m->by_sex && x->sex == FM_SEX_UNKNOWN)
+        *why = "sex is not known";
+    else if (m->by_age)
+        band = band_of_sample(m, x, why);
+    return *why ? -1 : (m->by_sex ? (int)x->sex : 0) * FM_BANDS_MAX + band;
 }
-
-typedef struct {
-    int stratum;
-    double age;
-    size_t sample;
-} entry;
 
 static int by_place(const void *a, const void *b)
 {
@@ -54,51 +104,106 @@ static int by_place(const void *a, const void *b)
 
     if (x->stratum != y->stratum)
         return x->stratum < y->stratum ? -1 : 1;
-    if (x->age != y->age && !(isnan(x->age) && isnan(y->age)))
-        return x->age < y->age || isnan(y->age) ? -1 : 1;
-    return x->sample < y->sample ? -1 : x->sample > y->sample;
+    if (x->role != y->role)
+        return x->role < y->role ? -1 : 1;
+    if (x->age != y->age)
+        return x->age < y->age ? -1 : 1;
+    return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-static void pool_fini(pool *p)
+static void matcher_fini(matcher *m)
 {
-    free(p->control);
-    free(p->right);
-    free(p->left);
+    free(m->v);
+    free(m->age);
+    free(m->turns);
+    free(m->order);
+    free(m->owner);
+    free(m->got);
+    free(m->right);
+    free(m->left);
+    fm_pairs_fini(&m->pairs);
 }
 
-static int pool_init(const fm_study *study, fm_samples *s, pool *p, fm_err *err)
+static int matcher_init(const fm_study *study, fm_samples *s, matcher *m, fm_err *err)
 {
-    entry *e = malloc((s->n + 1) * sizeof *e);
-    size_t n = 0;
+    size_t n = s->n + 1;
+
+    *m = (matcher){.study = study, .s = s, .v = malloc(n * sizeof *m->v), .age = malloc(n * sizeof *m->age),
+                   .turns = malloc(n * sizeof *m->turns), .order = malloc(n * sizeof *m->order),
+                   .owner = malloc(n * sizeof *m->owner), .got = malloc(n * sizeof *m->got), .right = malloc((n + 1) * sizeof *m->right),
+                   .left = malloc((n + 1) * sizeof *m->left),
+                   .rng = fm_rng_init((uint64_t)study->seed, fm_rng_stream("match", 0, 0))};
+    if (s->n >= UINT32_MAX)
+        return fm_fail(err, -EINVAL, "match: %zu photographs are more than can be matched at once", s->n);
+    if (!m->v || !m->age || !m->turns || !m->order || !m->owner || !m->got || !m->right || !m->left)
+        return fm_fail_nomem(err, "matching", n * sizeof *m->v);
+    return 0;
+}
+
+/* Place who can be placed; leave the others out. */
+static void place(matcher *m)
+{
+    const fm_match_spec *spec = &m->study->match;
     const char *why;
 
-    *p = (pool){.s = s, .control = malloc((s->n + 1) * sizeof *p->control),
-                .right = malloc((s->n + 2) * sizeof *p->right), .left = malloc((s->n + 2) * sizeof *p->left)};
-    if (!e || !p->control || !p->right || !p->left) {
-        free(e);
-        return fm_fail_nomem(err, "matching", s->n * sizeof *e);
-    }
-    for (size_t i = 0; i < s->n; i++) {
-        int stratum;
+    for (size_t i = 0; i < m->s->n; i++) {
+        fm_sample *x = &m->s->v[i];
+        int at;
 
-        if (s->v[i].reason != FM_USED || study->cohorts[s->v[i].cohort].role != FM_ROLE_CONTROL)
+        if (x->reason != FM_USED)
             continue;
-        if ((stratum = stratum_of(&study->match, &s->v[i], &why)) < 0)
-            fm_sample_leave_out(&s->v[i], FM_UNMATCHED, "%s", why);
-        else
-            e[n++] = (entry){stratum, s->v[i].age, i};
+        if ((at = stratum_of(spec, x, &why)) < 0) {
+            fm_sample_leave_out(x, FM_UNMATCHED, "%s", why);
+            continue;
+        }
+        m->v[m->n] = (entry){.stratum = at, .role = m->study->cohorts[x->cohort].role, .sample = (uint32_t)i,
+                             .age = spec->by_age && !isnan(x->age) ? x->age : INFINITY};
+        m->order[m->n] = (uint32_t)m->n;
+        m->n++;
     }
-    qsort(e, n, sizeof *e, by_place);
-    p->n = n;
-    for (size_t i = 0, k = 0; k <= STRATA_MAX; k++) {
-        p->first[k] = i;
-        for (; i < n && e[i].stratum == (int)k; i++)
-            p->control[i] = e[i].sample;
+    fm_rng_shuffle(&m->rng, m->order, m->n);
+    for (size_t i = 0; i < m->n; i++)
+        m->v[m->order[i]].rank = (uint32_t)i;
+    qsort(m->v, m->n, sizeof *m->v, by_place);
+    for (size_t i = 0; i < m->n; i++)
+        m->age[i] = m->v[i].age;
+}
+
+static int add_pair(matcher *m, const stratum *t, size_t case_at, size_t control_at, fm_err *err)
+{
+    const fm_match_spec *spec = &m->study->match;
+    double distance = fabs(t->case_age[case_at] - t->control_age[control_at]);
+
+    if (m->pairs.n == m->capacity) {
+        size_t capacity = m->capacity ? 2 * m->capacity : 1024;
+        fm_pair *v = realloc(m->pairs.v, capacity * sizeof *v);
+
+        if (!v)
+            return fm_fail_nomem(err, "pairs", capacity * sizeof *v);
+        m->pairs.v = v;
+        m->capacity = capacity;
     }
-    for (size_t i = 0; i < n + 2; i++)
-        p->right[i] = p->left[i] = (int64_t)i;
-    free(e);
+    m->pairs.v[m->pairs.n++] = (fm_pair){.case_sample = t->cases[case_at].sample,
+                                         .control_sample = t->controls[control_at].sample,
+                                         .band = spec->by_age ? t->cases[case_at].stratum % FM_BANDS_MAX : -1,
+                                         .distance = isfinite(distance) ? distance : NAN};
     return 0;
+}
+
+/* How many exact controls are younger than age, or, inclusive, not older. */
+static size_t younger(const stratum *t, double age, bool inclusive)
+{
+    size_t low = 0, high = t->exact_controls;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (t->control_age[mid] < age || (inclusive && t->control_age[mid] == age))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
 }
 
 /* Root of i in a union-find with path halving. */
@@ -109,42 +214,185 @@ static int64_t root(int64_t *next, int64_t i)
     return i;
 }
 
-/* Positions are shifted by one in left[], so that 0 means "none". */
-static void take(pool *p, int64_t i)
+/* Position of the nearest free control within the caliper, or -1.  left[] is shifted by one: 0 means none. */
+static int64_t nearest_free(matcher *m, const stratum *t, double age)
 {
-    p->right[i] = i + 1;
-    p->left[i + 1] = i;
+    int64_t from = (int64_t)younger(t, age, false), n = (int64_t)t->exact_controls;
+    int64_t after = root(m->right, from), before = root(m->left, from) - 1;
+    double d_after = after < n ? t->control_age[after] - age : INFINITY;
+    double d_before = before >= 0 ? age - t->control_age[before] : INFINITY;
+    int64_t at = d_before <= d_after ? before : after;
+
+    return fmin(d_before, d_after) <= m->study->match.caliper && at < n ? at : -1;
 }
 
-static int64_t lower_bound(const pool *p, int stratum, double age)
+static int by_rank(const void *a, const void *b)
 {
-    size_t low = p->first[stratum], high = p->first[stratum + 1];
+    const turn *x = a, *y = b;
 
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
+    return (x->rank > y->rank) - (x->rank < y->rank);
+}
 
-        if (p->s->v[p->control[mid]].age < age)
-            low = mid + 1;
+static void draw_turns(matcher *m, const stratum *t)
+{
+    for (size_t i = 0; i < t->n_cases; i++)
+        m->turns[i] = (turn){t->cases[i].rank, (uint32_t)i};
+    qsort(m->turns, t->n_cases, sizeof *m->turns, by_rank);
+}
+
+static int give(matcher *m, const stratum *t, size_t case_at, size_t control_at, fm_err *err)
+{
+    m->owner[control_at] = (uint32_t)case_at;
+    m->got[case_at]++;
+    return add_pair(m, t, case_at, control_at, err);
+}
+
+static int match_nearest(matcher *m, const stratum *t, fm_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i <= t->exact_controls; i++)
+        m->right[i] = m->left[i] = (int64_t)i;
+    for (int64_t round = 0; round < m->study->match.ratio; round++)
+        for (size_t i = 0; rc == 0 && i < t->n_cases; i++) {
+            size_t at = m->turns[i].at;
+            int64_t control = at < t->exact_cases ? nearest_free(m, t, t->case_age[at]) : -1;
+
+            if (control < 0)
+                continue;
+            rc = give(m, t, at, (size_t)control, err);
+            m->right[control] = control + 1;
+            m->left[control + 1] = control;
+        }
+    return rc;
+}
+
+static int match_optimal(matcher *m, const stratum *t, fm_err *err)
+{
+    const fm_match_spec *spec = &m->study->match;
+    const fm_assign_spec assign = {.cases = t->case_age, .n_cases = t->exact_cases, .controls = t->control_age,
+                                   .n_controls = t->exact_controls, .ratio = spec->ratio, .caliper = spec->caliper};
+    int rc = fm_assign(&assign, m->owner, err);
+
+    for (size_t j = 0; rc == 0 && j < t->exact_controls; j++)
+        if (m->owner[j] != FM_NOBODY)
+            rc = give(m, t, m->owner[j], j, err);
+    return rc;
+}
+
+/* Controls whose distance is not known, and all when ages do not matter, go at random to who is short. */
+static int fill(matcher *m, const stratum *t, fm_err *err)
+{
+    size_t n = 0, inexact, next = 0;
+    int rc = 0;
+
+    for (size_t j = t->exact_controls; j < t->n_controls; j++)
+        m->order[n++] = (uint32_t)j;    /* by rank, so in random order already */
+    inexact = n;
+    for (size_t j = 0; j < t->exact_controls && t->exact_cases < t->n_cases; j++)
+        if (m->owner[j] == FM_NOBODY)
+            m->order[n++] = (uint32_t)j;
+    fm_rng_shuffle(&m->rng, m->order + inexact, n - inexact);
+    for (uint32_t round = 0; round < (uint32_t)m->study->match.ratio; round++)
+        for (size_t i = 0; rc == 0 && next < n && i < t->n_cases; i++)
+            if (m->got[m->turns[i].at] == round)
+                rc = give(m, t, m->turns[i].at, m->order[next++], err);
+    return rc;
+}
+
+static int match_apart(matcher *m, const stratum *t, fm_err *err)
+{
+    int rc;
+
+    for (size_t j = 0; j < t->n_controls; j++)
+        m->owner[j] = FM_NOBODY;
+    for (size_t i = 0; i < t->n_cases; i++)
+        m->got[i] = 0;
+    draw_turns(m, t);
+    rc = m->study->match.method == FM_MATCH_NEAREST ? match_nearest(m, t, err) : match_optimal(m, t, err);
+    return rc == 0 && isinf(m->study->match.caliper) ? fill(m, t, err) : rc;
+}
+
+/* Up to need of the controls first .. first + n - 1, from a random one on; returns how many are still needed. */
+static int64_t take_some(matcher *m, const stratum *t, size_t case_at, size_t first, size_t n, int64_t need, int *rc,
+                         fm_err *err)
+{
+    size_t start = n && (size_t)need < n ? fm_rng_below(&m->rng, (uint32_t)n) : 0;
+
+    for (size_t i = 0; *rc == 0 && i < n && need > 0; i++, need--)
+        *rc = add_pair(m, t, case_at, first + (start + i) % n, err);
+    return need;
+}
+
+/* Whole runs of equal ages, the nearest first; a run is drawn from when not all of it is needed. */
+static int64_t take_nearest(matcher *m, const stratum *t, size_t case_at, int64_t need, int *rc, fm_err *err)
+{
+    double age = t->case_age[case_at];
+    size_t right = younger(t, age, false), left = right;
+
+    while (*rc == 0 && need > 0 && (left > 0 || right < t->exact_controls)) {
+        double d_left = left > 0 ? age - t->control_age[left - 1] : INFINITY;
+        double d_right = right < t->exact_controls ? t->control_age[right] - age : INFINITY;
+        bool go_left = d_left <= d_right;
+        size_t first = go_left ? younger(t, t->control_age[left - 1], false) : right;
+        size_t end = go_left ? left : younger(t, t->control_age[right], true);
+
+        if (fmin(d_left, d_right) > m->study->match.caliper)
+            break;
+        need = take_some(m, t, case_at, first, end - first, need, rc, err);
+        if (go_left)
+            left = first;
         else
-            high = mid;
+            right = end;
     }
-    return (int64_t)low;
+    return need;
 }
 
-/* Position of the nearest free control, or -1. */
-static int64_t nearest(pool *p, int stratum, double age)
+static int match_shared(matcher *m, const stratum *t, fm_err *err)
 {
-    int64_t from = isnan(age) ? (int64_t)p->first[stratum] : lower_bound(p, stratum, age);
-    int64_t after = root(p->right, from), before = root(p->left, from) - 1;
-    bool has_after = after < (int64_t)p->first[stratum + 1], has_before = before >= (int64_t)p->first[stratum];
+    bool any = isinf(m->study->match.caliper);
+    int rc = 0;
 
-    if (!has_after && !has_before)
-        return -1;
-    if (!has_before)
-        return after;
-    if (!has_after)
-        return before;
-    return age - p->s->v[p->control[before]].age <= p->s->v[p->control[after]].age - age ? before : after;
+    for (size_t i = 0; rc == 0 && i < t->n_cases; i++) {
+        int64_t need = m->study->match.ratio;
+
+        if (i < t->exact_cases)
+            need = take_nearest(m, t, i, need, &rc, err);
+        if (any)
+            need = take_some(m, t, i, t->exact_controls, t->n_controls - t->exact_controls, need, &rc, err);
+        if (any && i >= t->exact_cases)
+            take_some(m, t, i, 0, t->exact_controls, need, &rc, err);
+    }
+    return rc;
+}
+
+/* The run of entries from `at` on that share stratum and role; how many of them have an exact age. */
+static size_t run(const matcher *m, size_t at, int at_stratum, int role, size_t *exact)
+{
+    size_t n = 0;
+
+    *exact = 0;
+    for (; at + n < m->n && m->v[at + n].stratum == at_stratum && m->v[at + n].role == role; n++)
+        *exact += isfinite(m->v[at + n].age);
+    return n;
+}
+
+static int match_strata(matcher *m, fm_err *err)
+{
+    int rc = 0;
+
+    for (size_t at = 0; rc == 0 && at < m->n; ) {
+        stratum t = {.cases = m->v + at, .case_age = m->age + at};
+
+        t.n_cases = run(m, at, m->v[at].stratum, FM_ROLE_CASE, &t.exact_cases);
+        t.controls = t.cases + t.n_cases;
+        t.control_age = t.case_age + t.n_cases;
+        t.n_controls = run(m, at + t.n_cases, m->v[at].stratum, FM_ROLE_CONTROL, &t.exact_controls);
+        at += t.n_cases + t.n_controls;
+        if (t.n_cases && t.n_controls)
+            rc = m->study->match.replace ? match_shared(m, &t, err) : match_apart(m, &t, err);
+    }
+    return rc;
 }
 
 static int by_case(const void *a, const void *b)
@@ -153,98 +401,76 @@ static int by_case(const void *a, const void *b)
 
     if (x->case_sample != y->case_sample)
         return x->case_sample < y->case_sample ? -1 : 1;
-    return x->control_sample < y->control_sample ? -1 : x->control_sample > y->control_sample;
+    if (x->distance != y->distance && !(isnan(x->distance) && isnan(y->distance)))
+        return x->distance < y->distance || isnan(y->distance) ? -1 : 1;
+    return (x->control_sample > y->control_sample) - (x->control_sample < y->control_sample);
 }
 
-/* The cases that can be placed, in this seed's order. */
-static int case_order(const fm_study *study, fm_samples *s, uint32_t **out, size_t *n_out, fm_err *err)
+static void say_why(const fm_study *study, fm_sample *x)
 {
-    uint32_t *order = malloc((s->n + 1) * sizeof *order);
-    fm_rng rng = fm_rng_init((uint64_t)study->seed, fm_rng_stream("match", 0, 0));
-    size_t n = 0;
-    const char *why;
+    if (study->cohorts[x->cohort].role == FM_ROLE_CONTROL)
+        fm_sample_leave_out(x, FM_UNMATCHED, "stands for no case");
+    else if (isfinite(study->match.caliper))
+        fm_sample_leave_out(x, FM_UNMATCHED, "no control of this %sage band is free within %g years",
+                            study->match.by_sex ? "sex and " : "", study->match.caliper);
+    else
+        fm_sample_leave_out(x, FM_UNMATCHED, "no control of this %s is free",
+                            !study->match.by_age ? "sex" : study->match.by_sex ? "sex and age band" : "age band");
+}
 
-    if (!order)
-        return fm_fail_nomem(err, "matching", s->n * sizeof *order);
-    for (size_t i = 0; i < s->n; i++) {
-        if (s->v[i].reason != FM_USED || study->cohorts[s->v[i].cohort].role != FM_ROLE_CASE)
-            continue;
-        if (stratum_of(&study->match, &s->v[i], &why) < 0)
-            fm_sample_leave_out(&s->v[i], FM_UNMATCHED, "%s", why);
-        else
-            order[n++] = (uint32_t)i;
+/* Leave out who is in no pair; say how many cases have fewer controls than wanted. */
+static void leave_out_unpaired(matcher *m)
+{
+    uint32_t *pairs = m->got;       /* of each sample; has room for all of them */
+    size_t with = 0, without = 0, fewer = 0;
+
+    memset(pairs, 0, (m->s->n + 1) * sizeof *pairs);
+    for (size_t i = 0; i < m->pairs.n; i++) {
+        pairs[m->pairs.v[i].case_sample]++;
+        pairs[m->pairs.v[i].control_sample]++;
     }
-    fm_rng_shuffle(&rng, order, n);
-    *out = order;
-    *n_out = n;
-    return 0;
-}
+    for (size_t i = 0; i < m->s->n; i++) {
+        fm_sample *x = &m->s->v[i];
 
-static void pair_up(const fm_study *study, pool *p, const uint32_t *order, size_t n, fm_pairs *out)
-{
-    const fm_match_spec *m = &study->match;
-    const char *why;
-
-    for (int64_t round = 0; round < m->ratio; round++)
-        for (size_t i = 0; i < n; i++) {
-            const fm_sample *x = &p->s->v[order[i]];
-            int64_t at = nearest(p, stratum_of(m, x, &why), m->by_age ? x->age : NAN);
-
-            if (at < 0)
-                continue;
-            out->v[out->n++] = (fm_pair){order[i], p->control[at], m->by_age ? band_of(m, x->age) : -1};
-            take(p, at);
+        if (x->reason == FM_USED && m->study->cohorts[x->cohort].role == FM_ROLE_CASE) {
+            with += pairs[i] > 0;
+            without += pairs[i] == 0;
+            fewer += pairs[i] > 0 && (int64_t)pairs[i] < m->study->match.ratio;
         }
-    qsort(out->v, out->n, sizeof *out->v, by_case);
-}
-
-static int leave_out_unpaired(const fm_study *study, fm_samples *s, const fm_pairs *pairs, fm_err *err)
-{
-    bool *paired = calloc(s->n + 1, sizeof *paired);
-
-    if (!paired)
-        return fm_fail_nomem(err, "matching", s->n);
-    for (size_t i = 0; i < pairs->n; i++)
-        paired[pairs->v[i].case_sample] = paired[pairs->v[i].control_sample] = true;
-    for (size_t i = 0; i < s->n; i++)
-        if (!paired[i])
-            fm_sample_leave_out(&s->v[i], FM_UNMATCHED, "%s",
-                                study->cohorts[s->v[i].cohort].role == FM_ROLE_CASE
-                                    ? "no control of this sex and age band is free"
-                                    : "stands for no case");
-    free(paired);
-    return 0;
+        if (pairs[i] == 0)
+            say_why(m->study, x);
+    }
+    fm_info("match: %zu cases have a control, %zu have none", with, without);
+    if (fewer)
+        fm_warn("match: %zu cases have fewer than %lld controls", fewer, (long long)m->study->match.ratio);
 }
 
 int fm_match(const fm_study *study, fm_samples *s, fm_pairs *out, fm_err *err)
 {
-    pool p = {.n = 0};
-    fm_pairs pairs = {NULL, 0};
-    uint32_t *order = NULL;
-    size_t n = 0;
+    matcher m;
     int rc;
 
-    *out = pairs;
+    *out = (fm_pairs){NULL, 0};
     if (!study->match.on)
         return 0;
-    rc = pool_init(study, s, &p, err);
-    if (rc == 0)
-        rc = case_order(study, s, &order, &n, err);
-    if (rc == 0 && !(pairs.v = malloc((p.n + 1) * sizeof *pairs.v)))
-        rc = fm_fail_nomem(err, "pairs", p.n * sizeof *pairs.v);
+    rc = matcher_init(study, s, &m, err);
     if (rc == 0) {
-        pair_up(study, &p, order, n, &pairs);
-        rc = leave_out_unpaired(study, s, &pairs, err);
+        place(&m);
+        rc = match_strata(&m, err);
     }
-    if (rc == 0 && pairs.n == 0)
-        rc = fm_fail(err, -EINVAL, "%s: match: not one of %zu cases has a control of the same %s; check the columns sex "
-                     "and age, or set match: none", study->file, n, study->match.by_age ? "sex and age band" : "sex");
-    pool_fini(&p);
-    free(order);
-    if (rc != 0)
-        fm_pairs_fini(&pairs);
-    else
-        *out = pairs;
+    if (rc == 0) {
+        if (m.pairs.n)
+            qsort(m.pairs.v, m.pairs.n, sizeof *m.pairs.v, by_case);
+        leave_out_unpaired(&m);
+    }
+    if (rc == 0 && m.pairs.n == 0)
+        rc = fm_fail(err, -EINVAL, "%s: match: not one case has a control of the same %s; check the columns sex and age, or "
+                     "set match: none", study->file, study->match.by_age ? "sex and age band" : "sex");
+    if (rc == 0) {
+        *out = m.pairs;
+        m.pairs = (fm_pairs){NULL, 0};
+    }
+    matcher_fini(&m);
     return rc;
 }
 
@@ -252,12 +478,6 @@ void fm_pairs_fini(fm_pairs *p)
 {
     free(p->v);
     *p = (fm_pairs){NULL, 0};
-}
-
-static void put_age(fm_buf *b, double age)
-{
-    if (!isnan(age))
-        fm_buf_printf(b, "%.10g", age);
 }
 
 int fm_pairs_write(const fm_study *study, const fm_samples *s, const fm_pairs *p, const char *path, fm_err *err)
@@ -269,6 +489,7 @@ int fm_pairs_write(const fm_study *study, const fm_samples *s, const fm_pairs *p
     for (size_t i = 0; i < p->n; i++) {
         const fm_sample *x = &s->v[p->v[i].case_sample], *y = &s->v[p->v[i].control_sample];
         int band = p->v[i].band;
+        char number[32];
 
         fm_tsv_field(&b, x->name);
         fm_buf_u8(&b, '\t');
@@ -276,11 +497,8 @@ int fm_pairs_write(const fm_study *study, const fm_samples *s, const fm_pairs *p
         fm_buf_printf(&b, "\t%s\t", fm_sex_name(x->sex));
         if (band >= 0)
             fm_buf_printf(&b, "%g-%g", study->match.bands[band], study->match.bands[band + 1]);
-        fm_buf_u8(&b, '\t');
-        put_age(&b, x->age);
-        fm_buf_u8(&b, '\t');
-        put_age(&b, y->age);
-        fm_buf_u8(&b, '\n');
+        fm_buf_printf(&b, "\t%s\t", fm_sample_column(s, x, "age", number));
+        fm_buf_printf(&b, "%s\n", fm_sample_column(s, y, "age", number));
     }
     rc = b.failed ? fm_fail_nomem(err, "matched.tsv", b.size) : fm_file_write(path, b.data, b.size, err);
     fm_buf_fini(&b);

@@ -8,6 +8,9 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "jobs/import.h"
+
+#define PROBLEMS_SHOWN 1000
 
 const char *fm_sex_name(fm_sex sex)
 {
@@ -48,7 +51,8 @@ fm_sample *fm_samples_add(fm_samples *s, int cohort, const char *cohort_name, co
     if (grow(s, err) != 0)
         return NULL;
     to = &s->v[s->n];
-    *to = (fm_sample){.age = NAN, .cohort = cohort, .fold = -1, .label = -1, .reason = FM_USED};
+    *to = (fm_sample){.age = NAN, .age_low = NAN, .age_high = NAN, .cohort = cohort, .fold = -1, .label = -1,
+                       .reason = FM_USED};
     to->name = join3(cohort_name, file);
     to->path = strdup(path);
     to->subject = join3(cohort_name, subject && *subject ? subject : file);
@@ -75,6 +79,30 @@ void fm_sample_leave_out(fm_sample *sample, fm_reason reason, const char *fmt, .
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     sample->detail = strdup(text);      /* without memory the reason alone must do */
+}
+
+void fm_samples_problem(fm_samples *s, fm_sample *sample, const char *fmt, ...)
+{
+    char text[512], *joined;
+    va_list ap;
+    size_t n;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (s->problems++ < PROBLEMS_SHOWN)
+        fm_warn("%s", text);
+    if (sample->reason != FM_BAD_MANIFEST || !sample->detail) {
+        fm_sample_leave_out(sample, FM_BAD_MANIFEST, "%s", text);
+        return;
+    }
+    n = strlen(sample->detail) + strlen(text) + 3;
+    joined = malloc(n);
+    if (!joined)
+        return;     /* the first must do */
+    snprintf(joined, n, "%s; %s", sample->detail, text);
+    free(sample->detail);
+    sample->detail = joined;
 }
 
 void fm_samples_fini(fm_samples *s)
@@ -129,6 +157,13 @@ static int mark_repeated_names(fm_samples *s, fm_err *err)
 
 int fm_samples_import(const fm_study *study, fm_samples *out, fm_err *err)
 {
+    static int (*const readers[])(const fm_study *, int, fm_samples *, fm_err *) = {
+        [FM_FORMAT_CSV] = fm_import_table,          [FM_FORMAT_TSV] = fm_import_table,
+        [FM_FORMAT_FOLDER] = fm_import_folder,      [FM_FORMAT_UTKFACE] = fm_import_named,
+        [FM_FORMAT_MEGAAGE] = fm_import_megaage,    [FM_FORMAT_MEGAAGE_ASIAN] = fm_import_megaage,
+        [FM_FORMAT_FAIRFACE] = fm_import_fairface,  [FM_FORMAT_FGNET] = fm_import_named,
+        [FM_FORMAT_LFW] = fm_import_lfw,            [FM_FORMAT_ALL_AGE_FACES] = fm_import_named,
+    };
     fm_samples s;
     int rc = 0;
 
@@ -136,25 +171,15 @@ int fm_samples_import(const fm_study *study, fm_samples *out, fm_err *err)
     for (int c = 0; rc == 0 && c < study->n_cohorts; c++) {
         size_t before = s.n;
 
-        switch (study->cohorts[c].format) {
-        case FM_FORMAT_FOLDER:
-            rc = fm_import_folder(study, c, &s, err);
-            break;
-        case FM_FORMAT_UTKFACE:
-            rc = fm_import_utkface(study, c, &s, err);
-            break;
-        default:
-            rc = fm_import_table(study, c, &s, err);
-        }
+        rc = readers[study->cohorts[c].format](study, c, &s, err);
         if (rc == 0 && s.n == before)
             rc = fm_fail(err, -EINVAL, "cohort %s: %s holds no photographs", study->cohorts[c].name,
                          study->cohorts[c].path);
     }
     if (rc == 0)
         rc = mark_repeated_names(&s, err);
-    for (size_t i = 0; rc == 0 && i < s.n; i++)
-        if (s.v[i].reason == FM_BAD_MANIFEST)
-            fm_warn("%s", s.v[i].detail ? s.v[i].detail : "bad manifest row");
+    if (rc == 0 && s.problems > PROBLEMS_SHOWN)
+        fm_warn("%zu more problems; ledger.tsv says what is wrong with each row", s.problems - PROBLEMS_SHOWN);
     if (rc != 0)
         fm_samples_fini(&s);
     else
@@ -176,8 +201,13 @@ const char *fm_sample_column(const fm_samples *s, const fm_sample *sample, const
     if (strcmp(column, "sex") == 0)
         return fm_sex_name(sample->sex);
     if (strcmp(column, "age") == 0) {
-        snprintf(number, 32, "%.10g", sample->age);
-        return isnan(sample->age) ? "" : number;
+        if (isnan(sample->age_low))
+            snprintf(number, 32, "%.10g", sample->age);
+        else if (isinf(sample->age_high))
+            snprintf(number, 32, "%.6g+", sample->age_low);
+        else
+            snprintf(number, 32, "%.6g-%.6g", sample->age_low, sample->age_high);
+        return isnan(sample->age) && isnan(sample->age_low) ? "" : number;
     }
     if (strcmp(column, "subject") == 0)
         return sample->subject;
@@ -199,16 +229,22 @@ static bool admitted(const fm_select *rule, const char *text)
     return false;
 }
 
+/* A range of ages is admitted when all of it is. */
+static bool admitted_age(const fm_select *rule, const fm_sample *x)
+{
+    return rule->is_range && x->age_low >= rule->low && x->age_high <= rule->high;
+}
+
 static int select_by(const fm_select *rule, const fm_study *study, fm_samples *s, fm_err *err)
 {
-    bool known = false;
+    bool known = false, by_age = strcmp(rule->column, "age") == 0;
 
     for (size_t i = 0; i < s->n; i++) {
         char number[32];
         const char *text = fm_sample_column(s, &s->v[i], rule->column, number);
 
         known = known || text;
-        if (!text || !admitted(rule, text))
+        if (!text || !(admitted(rule, text) || (by_age && admitted_age(rule, &s->v[i]))))
             fm_sample_leave_out(&s->v[i], FM_NOT_SELECTED, "%s is %s", rule->column,
                                 text && *text ? text : "not known");
     }
@@ -230,6 +266,7 @@ int fm_samples_select(const fm_study *study, fm_samples *s, fm_err *err)
 static const char *class_of(const fm_study *study, const fm_samples *s, const fm_sample *x, char number[32])
 {
     const char *text;
+    bool older;
 
     switch (study->task.kind) {
     case FM_TASK_COHORT:
@@ -237,8 +274,9 @@ static const char *class_of(const fm_study *study, const fm_samples *s, const fm
     case FM_TASK_SEX:
         return x->sex == FM_SEX_UNKNOWN ? NULL : fm_sex_name(x->sex);
     case FM_TASK_AGE:
-        snprintf(number, 32, "age%s%g", x->age >= study->task.age ? ">=" : "<", study->task.age);
-        return isnan(x->age) ? NULL : number;
+        older = x->age >= study->task.age || x->age_low >= study->task.age;
+        snprintf(number, 32, "age%s%g", older ? ">=" : "<", study->task.age);
+        return older || x->age < study->task.age || x->age_high < study->task.age ? number : NULL;
     default:
         text = fm_sample_column(s, x, study->task.column, number);
         return text && *text ? text : NULL;

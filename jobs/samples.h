@@ -18,7 +18,8 @@ typedef struct {
     char *subject;      /* "cohort/subject"; the sample's name when the manifest has none */
     char *detail;       /* why it is left out, NULL when there is nothing to add */
     char **extra;       /* [n_columns of its cohort], "" where the row has none */
-    double age;         /* years; NaN when unknown */
+    double age;         /* years; NaN when unknown, or known as a range only */
+    double age_low, age_high;   /* that range: years, both included, high INFINITY when open; NaN when there is none */
     int cohort;         /* index into the study's cohorts */
     int fold;           /* as given in the manifest; -1 when not */
     int label;          /* class, from fm_samples_label; -1 before or when unknown */
@@ -35,10 +36,11 @@ typedef struct {
     } cohorts[FM_COHORTS_MAX];
     char **classes;     /* [n_classes], from fm_samples_label; class 1 of two is the positive one */
     int n_classes;
+    size_t problems;    /* what was wrong with rows and file names, from fm_samples_problem */
 } fm_samples;
 
 /* Read all cohorts.  A row that cannot be used is kept with reason bad_manifest
- * and a detail that names file, line and remedy; it is also logged.
+ * and a detail that names file, line and remedy of everything wrong with it; each is also logged.
  * Errors: a manifest or folder that cannot be read, or has no usable header. */
 int fm_samples_import(const fm_study *study, fm_samples *out, fm_err *err);
 void fm_samples_fini(fm_samples *s);
@@ -54,7 +56,7 @@ int fm_samples_label(const fm_study *study, fm_samples *s, fm_err *err);
 size_t fm_samples_used(const fm_samples *s);
 
 /* A column by name (sex, age, subject, label, fold are known by their meaning), as text; NULL when the
- * sample's cohort has no such column.  number holds at least 32 bytes for what has to be formatted. */
+ * sample's cohort has no such column.  An age known as a range is "20-29" or "70+".  number holds at least 32 bytes for what has to be formatted. */
 const char *fm_sample_column(const fm_samples *s, const fm_sample *sample, const char *column, char number[32]);
 
 const char *fm_sex_name(fm_sex sex);        /* "male", "female", "" */
@@ -65,9 +67,9 @@ fm_sample *fm_samples_add(fm_samples *s, int cohort, const char *cohort_name, co
 /* Mark a sample left out; keeps the first reason. detail may be NULL; copied. */
 void fm_sample_leave_out(fm_sample *sample, fm_reason reason, const char *fmt, ...) FM_PRINTF(3, 4);
 
-/* The formats' readers: cohort c of the study. */
-int fm_import_table(const fm_study *study, int c, fm_samples *s, fm_err *err);      /* csv, tsv */
-int fm_import_folder(const fm_study *study, int c, fm_samples *s, fm_err *err);
-int fm_import_utkface(const fm_study *study, int c, fm_samples *s, fm_err *err);
+/* Something is wrong with a sample's row or file name: leave it out as bad_manifest.  Every problem of a row is
+ * added to its detail, counted, and logged, up to a bound, as a line of its own.
+ * fmt  "FILE:LINE: what, and what to do". */
+void fm_samples_problem(fm_samples *s, fm_sample *sample, const char *fmt, ...) FM_PRINTF(3, 4);
 
 #endif

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "jobs/yaml.h"
@@ -19,8 +21,9 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 static const char *const role_names[] = {"case", "control", NULL};
-static const char *const format_names[] = {"csv", "tsv", "folder", "utkface", "megaage", "fairface", "fgnet", "lfw",
-                                           "all-age-faces", NULL};
+static const char *const format_names[] = {"csv", "tsv", "folder", "utkface", "megaage", "megaage-asian",
+                                           "fairface", "fgnet", "lfw", "all-age-faces", NULL};
+static const char *const method_names[] = {"optimal", "nearest", NULL};
 static const char *const detector_names[] = {"hog", NULL};
 static const char *const face_names[] = {"largest", "all", "only", NULL};
 static const char *const mask_names[] = {"none", "portrait", NULL};
@@ -64,18 +67,47 @@ static int fail_version(const fm_yaml *y, const yaml_node_t *node, fm_err *err, 
     return -ENOTSUP;
 }
 
+/* Only manifests whose sex codes nothing published explains need them mapped. */
+static int read_sex_codes(const fm_yaml *y, const yaml_node_t *node, fm_cohort *c, fm_err *err)
+{
+    static const fm_yaml_key keys[] = {
+        NEED(STRING, fm_cohort, male, "male", 0, sizeof c->male),
+        NEED(STRING, fm_cohort, female, "female", 0, sizeof c->female),
+    };
+    bool takes = c->format == FM_FORMAT_CSV || c->format == FM_FORMAT_TSV || c->format == FM_FORMAT_MEGAAGE ||
+                 c->format == FM_FORMAT_MEGAAGE_ASIAN;
+    int rc = fm_yaml_map(y, node, "sex", keys, COUNT(keys), c, err);
+
+    if (rc == 0 && !takes)
+        rc = fm_yaml_fail(y, node, err, "sex: format %s says itself what sex a photograph is of; take the key out",
+                          format_names[c->format]);
+    if (rc == 0 && strcasecmp(c->male, c->female) == 0)
+        rc = fm_yaml_fail(y, node, err, "sex: \"%s\" cannot be both male and female", c->male);
+    return rc;
+}
+
+typedef struct {
+    fm_cohort c;
+    const yaml_node_t *sex;
+} named_cohort;
+
 static int read_cohort(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err)
 {
     static const fm_yaml_key keys[] = {
-        NEED(STRING, fm_cohort, name, "name", 0, 64),
-        CHOICE(fm_cohort, role, "role", role_names, true),
-        CHOICE(fm_cohort, format, "format", format_names, true),
-        NEED(STRING, fm_cohort, path, "path", 0, FM_PATH_MAX),
+        NEED(STRING, named_cohort, c.name, "name", 0, 64),
+        CHOICE(named_cohort, c.role, "role", role_names, true),
+        CHOICE(named_cohort, c.format, "format", format_names, true),
+        NEED(STRING, named_cohort, c.path, "path", 0, FM_PATH_MAX),
+        KEY(NODE, named_cohort, sex, "sex", 0, 0),
     };
+    named_cohort raw = {.sex = NULL};
     fm_cohort *c = &s->cohorts[s->n_cohorts];
     char path[FM_PATH_MAX];
-    int rc = fm_yaml_map(y, node, "cohort", keys, COUNT(keys), c, err);
+    int rc = fm_yaml_map(y, node, "cohort", keys, COUNT(keys), &raw, err);
 
+    *c = raw.c;
+    if (rc == 0 && raw.sex)
+        rc = read_sex_codes(y, raw.sex, c, err);
     if (rc != 0)
         return rc;
     if (strpbrk(c->name, "/\t\n"))
@@ -83,8 +115,6 @@ static int read_cohort(const fm_yaml *y, const yaml_node_t *node, fm_study *s, f
     for (int i = 0; i < s->n_cohorts; i++)
         if (strcmp(s->cohorts[i].name, c->name) == 0)
             return fm_yaml_fail(y, node, err, "two cohorts are named \"%s\"; give each a name of its own", c->name);
-    if (c->format > FM_FORMAT_UTKFACE)
-        return fail_version(y, node, err, format_names[c->format]);
     if ((rc = fm_path_join(path, sizeof path, s->dir, c->path, err)) != 0)
         return rc;
     memcpy(c->path, path, sizeof path);
@@ -194,29 +224,44 @@ static int read_match_by(const fm_yaml *y, const yaml_node_t *node, fm_match_spe
     return 0;
 }
 
+typedef struct {
+    const yaml_node_t *by, *bands;
+    int64_t ratio;
+    double caliper;
+    bool replace;
+    int method;
+} raw_match;
+
+static const fm_yaml_key match_keys[] = {
+    KEY(NODE, raw_match, by, "by", 0, 0),
+    KEY(NODE, raw_match, bands, "bands", 0, 0),
+    KEY(INT, raw_match, ratio, "ratio", 1, 100),
+    KEY(REAL, raw_match, caliper, "caliper", 0, 130),
+    KEY(BOOL, raw_match, replace, "replace", 0, 0),
+    CHOICE(raw_match, method, "method", method_names, false),
+};
+
 static int read_match(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err)
 {
     static const double decades[] = {0, 10, 20, 30, 40, 50, 60, 70, 120};
-    struct { const yaml_node_t *by, *bands; int64_t ratio; } raw = {NULL, NULL, 1};
-    const fm_yaml_key keys[] = {
-        {"by", FM_YAML_NODE, offsetof(__typeof__(raw), by), 0, 0, NULL, false},
-        {"bands", FM_YAML_NODE, offsetof(__typeof__(raw), bands), 0, 0, NULL, false},
-        {"ratio", FM_YAML_INT, offsetof(__typeof__(raw), ratio), 1, 100, NULL, false},
-    };
+    raw_match raw = {.ratio = 1, .caliper = INFINITY, .method = FM_MATCH_OPTIMAL};
     const char *text = fm_yaml_text(node);
     int rc;
 
     if (text && strcmp(text, "none") == 0)
         return 0;
-    if ((rc = fm_yaml_map(y, node, "match", keys, COUNT(keys), &raw, err)) != 0)
+    if ((rc = fm_yaml_map(y, node, "match", match_keys, COUNT(match_keys), &raw, err)) != 0)
         return rc;
     s->match = (fm_match_spec){.on = true, .by_sex = true, .by_age = true, .n_bands = COUNT(decades),
-                               .ratio = raw.ratio};
+                               .ratio = raw.ratio, .caliper = raw.caliper, .replace = raw.replace,
+                               .method = raw.method};
     memcpy(s->match.bands, decades, sizeof decades);
     if (raw.by)
         rc = read_match_by(y, raw.by, &s->match, err);
     if (rc == 0 && raw.bands)
         rc = read_bands(y, raw.bands, &s->match, err);
+    if (rc == 0 && !s->match.by_age && isfinite(raw.caliper))
+        rc = fm_yaml_fail(y, node, err, "match: a caliper is about age; add age to by, or take the caliper out");
     return rc;
 }
 

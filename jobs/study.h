@@ -17,9 +17,8 @@
 
 typedef enum { FM_ROLE_CASE, FM_ROLE_CONTROL } fm_role;
 typedef enum {
-    FM_FORMAT_CSV, FM_FORMAT_TSV, FM_FORMAT_FOLDER, FM_FORMAT_UTKFACE,
-    /* known to the contract, not in this version */
-    FM_FORMAT_MEGAAGE, FM_FORMAT_FAIRFACE, FM_FORMAT_FGNET, FM_FORMAT_LFW, FM_FORMAT_ALL_AGE_FACES
+    FM_FORMAT_CSV, FM_FORMAT_TSV, FM_FORMAT_FOLDER, FM_FORMAT_UTKFACE, FM_FORMAT_MEGAAGE, FM_FORMAT_MEGAAGE_ASIAN,
+    FM_FORMAT_FAIRFACE, FM_FORMAT_FGNET, FM_FORMAT_LFW, FM_FORMAT_ALL_AGE_FACES
 } fm_cohort_format;
 
 typedef struct {
@@ -27,6 +26,7 @@ typedef struct {
     int role;                   /* fm_role */
     int format;                 /* fm_cohort_format */
     char path[FM_PATH_MAX];     /* manifest or folder, absolute */
+    char male[32], female[32];  /* what a manifest writes for the sexes; "" when the study does not say */
 } fm_cohort;
 
 /* A sample must have this column within the range, or equal to one of the values. */
@@ -38,12 +38,17 @@ typedef struct {
     char values[FM_SELECT_VALUES_MAX][64];
 } fm_select;
 
+typedef enum { FM_MATCH_OPTIMAL, FM_MATCH_NEAREST } fm_match_method;
+
 typedef struct {
     bool on;
     bool by_sex, by_age;
     int n_bands;                /* edges: band i is [bands[i], bands[i+1]) , the last edge included */
     double bands[FM_BANDS_MAX];
     int64_t ratio;              /* controls a case */
+    double caliper;             /* years that case and control may lie apart; INFINITY without one */
+    bool replace;               /* a control may stand for several cases */
+    int method;                 /* fm_match_method */
 } fm_match_spec;
 
 typedef enum { FM_TASK_COHORT, FM_TASK_SEX, FM_TASK_AGE, FM_TASK_COLUMN } fm_task_kind;

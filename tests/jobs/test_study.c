@@ -81,7 +81,7 @@ static void mistakes_name_line_and_remedy(void)
         {"name: x\n" COHORT "match: {bands: [0, 10, 5]}\n", -EINVAL, "rising ages"},
         {"name: x\n" COHORT "head: {kind: svm}\n", -ENOTSUP, "not in this version"},
         {"name: x\n" COHORT "recipe: {mask: portrait}\n", -ENOTSUP, "not in this version"},
-        {"name: x\ncohorts: [{name: a, role: case, format: megaage, path: m}]\n", -ENOTSUP, "not in this version"},
+        {"name: x\ncohorts: [{name: a, role: case, format: megage, path: m}]\n", -EINVAL, "none of: csv, tsv"},
         {"name: x\ncohorts: [{name: a, role: patient, format: csv, path: m}]\n", -EINVAL, "none of: case, control"},
         {"name: x\n" COHORT "task: {label: age>40}\n", -EINVAL, "age>=40"},
     };
