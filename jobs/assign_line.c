@@ -12,9 +12,10 @@
  *
  * Why it is fast.  In an optimum that moves no control without need, every
  * control between a case and its own is in use.  Followed back to the case where
- * such a run begins, that bounds the controls copy i can have: at most
- * R[i] = max over h <= i of (first control not before a[h]) + i - h, at least
- * L[i], its mirror image.  Only these, within the caliper, are looked at.
+ * such a run begins, that bounds the controls copy i can have.  With F[h] the
+ * first control not before case h, they are at most
+ * R[i] = max over h <= i of F[h] + i - h, at least L[i] = min over h >= i of
+ * F[h] - 1 - (h - i).  Only these, within the caliper, are looked at.
  *
  * Rejected: a general minimum-cost flow (the line makes it needless), and greedy
  * repair of nearest neighbours (not optimal under a caliper). */
@@ -93,7 +94,7 @@ static uint64_t find_windows(line *l)
     }
     reach = INT64_MAX / 2;
     for (size_t i = l->n; i-- > 0; ) {
-        reach = min(reach - 1, count_below(s, s->cases[i / (size_t)s->ratio], 0, true) - 1);
+        reach = min(reach - 1, count_below(s, s->cases[i / (size_t)s->ratio], 0, false) - 1);
         l->w[i].low = max(reach, 0);
     }
     for (size_t i = 0; i < l->n; i++) {
