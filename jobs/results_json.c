@@ -208,6 +208,47 @@ static json_t *subgroup(maker *m, const fm_subgroup *g)
     return o;
 }
 
+static json_t *figures(maker *m, const fm_balance_figures *f)
+{
+    const struct { const char *key, *why; double value; } all[] = {
+        {"effective_controls", "no control", f->effective_controls},
+        {"mean_cases", "no case", f->mean_cases},
+        {"mean_controls", "no control", f->mean_controls},
+        {"std_mean_diff", "no case or no control", f->smd},
+        {"var_ratio", "a share's variance follows from its mean, or controls do not vary", f->variance_ratio},
+        {"ecdf_mean", "no case or no control", f->ecdf_mean},
+        {"ecdf_max", "no case or no control", f->ecdf_max},
+    };
+    json_t *o = json_object(), *undefined = json_object();
+
+    put(m, o, "cases", count(f->cases));
+    put(m, o, "controls", count(f->controls));
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        put(m, o, all[i].key, real(all[i].value));
+        if (!isfinite(all[i].value))
+            put(m, undefined, all[i].key, json_string(all[i].why));
+    }
+    put_undefined(m, o, undefined);
+    return o;
+}
+
+static json_t *balance(maker *m)
+{
+    json_t *a = json_array();
+
+    for (int i = 0; i < m->r->balance->n_rows; i++) {
+        const fm_balance_row *row = &m->r->balance->rows[i];
+        json_t *o = json_object();
+
+        put(m, o, "variable", json_string(row->name));
+        put(m, o, "all", figures(m, &row->all));
+        put(m, o, "matched", figures(m, &row->matched));
+        put(m, o, "std_pair_dist", real(row->pair_distance));
+        add(m, a, o);
+    }
+    return a;
+}
+
 static json_t *provenance(maker *m)
 {
     const fm_results *r = m->r;
@@ -295,6 +336,8 @@ static json_t *whole(maker *m, const fm_subgroup *groups, size_t n_groups)
     put(m, o, "classes", classes(m));
     put(m, o, "confusion", confusion(m));
     put(m, o, "subgroups", subgroups);
+    if (m->r->balance && m->r->balance->n_rows)
+        put(m, o, "balance", balance(m));
     put(m, o, "audits", json_object());     /* none in this version: absent, not invented */
     if (!fm_digest_is_zero(&m->r->store))
         put(m, o, "digest", digest(&m->r->store));

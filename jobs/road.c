@@ -169,7 +169,9 @@ static int stage_match(fm_road *r, fm_err *err)
     if (!r->study.match.on)
         return FM_EXIT_DONE;
     if (fm_dir_make(r->study.out, err) != 0 || fm_road_path(r, "matched.tsv", path, err) != 0 ||
-        fm_pairs_write(&r->study, &r->samples, &r->pairs, path, err) != 0)
+        fm_pairs_write(&r->study, &r->samples, &r->pairs, path, err) != 0 ||
+        fm_balance_make(&r->study, &r->samples, &r->pairs, &r->balance, err) != 0 ||
+        fm_road_path(r, "balance.tsv", path, err) != 0 || fm_balance_write(&r->balance, path, err) != 0)
         return FM_EXIT_FAILED;
     return FM_EXIT_DONE;
 }

@@ -13,6 +13,7 @@
 #include "cluster/launch.h"
 #include "coordinator/build.h"
 #include "coordinator/learn/evaluation.h"
+#include "jobs/balance.h"
 #include "jobs/ledger.h"
 #include "jobs/match.h"
 #include "jobs/model_list.h"
@@ -21,7 +22,7 @@
 
 typedef enum {
     FM_STAGE_IMPORT,        /* cohorts read, selected, labelled */
-    FM_STAGE_MATCH,         /* matched.tsv */
+    FM_STAGE_MATCH,         /* matched.tsv, balance.tsv */
     FM_STAGE_BUILD,         /* store/ */
     FM_STAGE_TRAIN,         /* head.bin; one MPI stage with evaluate */
     FM_STAGE_EVALUATE,
@@ -48,6 +49,7 @@ typedef struct {
     fm_launcher *launcher;          /* NULL until a stage needs ranks */
     fm_samples samples;
     fm_pairs pairs;
+    fm_balance balance;             /* as matched; no rows without matching */
     fm_build_counts counts;
     fm_ledger_fact *facts;          /* [samples.n], after the build */
     fm_digest *photo, *code;        /* [samples.n], keys; zero: none */

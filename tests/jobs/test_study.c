@@ -2,38 +2,10 @@
 #include "tests/check.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "jobs/match.h"
-#include "jobs/samples.h"
-#include "jobs/study.h"
-
-static const char *put(const char *name, const char *text)
-{
-    static char path[4][FM_PATH_MAX];
-    static int next;
-    char *p = path[next++ % 4];
-    char *slash;
-
-    fm_path_join(p, FM_PATH_MAX, check_tmpdir(), name, NULL);
-    slash = strrchr(p, '/');
-    *slash = '\0';
-    fm_dir_make(p, NULL);
-    *slash = '/';
-    if (fm_file_write(p, text, strlen(text), NULL) != 0)
-        abort();
-    return p;
-}
-
-static fm_study *load(const char *text, fm_err *err)
-{
-    static fm_study study;
-
-    *err = (fm_err)FM_ERR_INIT;
-    return fm_study_load(put("s.yaml", text), &study, err) == 0 ? &study : NULL;
-}
+#include "tests/jobs/manifest.h"
 
 #define COHORT "cohorts: [{name: a, role: case, format: csv, path: a/m.csv}]\n"
 
