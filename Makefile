@@ -141,6 +141,13 @@ $B/bench/bench: $B/bench/bench.o $B/bench/dlib_peer.o $B/libfacemill.a
 bench: $B/bench/bench  ## speed beside dlib's, by turns on one core; BENCH="--json --rounds 9 --only encode"
 	@OPENBLAS_NUM_THREADS=1 $B/bench/bench $(BENCH)
 
+$B/bench/match: $B/bench/match.o $B/libfacemill.a
+	@echo "  LINK  $@"
+	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+bench-match: $B/bench/match  ## processor time and memory of matching 100,000 cases with 1,000,000 controls
+	@$B/bench/match $(BENCH)
+
 install: $B/facemill  ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/facemill/models
 	install -m 755 $B/facemill $(DESTDIR)$(PREFIX)/bin/facemill
@@ -152,4 +159,4 @@ clean:  ## remove everything that was built
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d coordinator/crew.d fuzz/seeds.d) $B/bench/bench.d
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d coordinator/crew.d fuzz/seeds.d) $B/bench/bench.d $B/bench/match.d

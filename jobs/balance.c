@@ -59,11 +59,16 @@ static int weigh(const fm_samples *s, const fm_pairs *pairs, double **out, fm_er
     return 0;
 }
 
+/* A total order, so that sums are the same wherever they are made. */
 static int by_value(const void *a, const void *b)
 {
     const unit *x = a, *y = b;
 
-    return (x->value > y->value) - (x->value < y->value);
+    if (x->value != y->value)
+        return x->value < y->value ? -1 : 1;
+    if (x->is_case != y->is_case)
+        return x->is_case ? -1 : 1;
+    return (x->weight[1] > y->weight[1]) - (x->weight[1] < y->weight[1]);
 }
 
 static size_t collect(const fm_study *study, const fm_samples *s, const double *weight, variable v, unit *out)

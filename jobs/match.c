@@ -16,43 +16,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/rng.h"
 #include "base/text.h"
-#include "jobs/assign.h"
-
-typedef struct {
-    int stratum;
-    int role;               /* fm_role */
-    double age;             /* INFINITY when not exact */
-    uint32_t rank;          /* drawn by the seed; no two are equal */
-    uint32_t sample;
-} entry;
-
-typedef struct {
-    uint32_t rank, at;
-} turn;
-
-typedef struct {
-    const fm_study *study;
-    fm_samples *s;
-    entry *v;               /* [n], by place */
-    size_t n;
-    double *age;            /* [n] of v */
-    turn *turns;            /* [n] scratch: a stratum's cases in the order in which they choose */
-    uint32_t *order;        /* [n] scratch: a shuffle */
-    uint32_t *owner, *got;  /* [n] scratch: owner of a control, controls of a case */
-    int64_t *right, *left;  /* [n + 1] scratch of nearest */
-    fm_rng rng;
-    fm_pairs pairs;
-    size_t capacity;
-} matcher;
-
-/* One stratum: its cases and its controls, exact ages first. */
-typedef struct {
-    const entry *cases, *controls;
-    const double *case_age, *control_age;
-    size_t n_cases, n_controls, exact_cases, exact_controls;
-} stratum;
+#include "jobs/match_within.h"
 
 static int band_of(const fm_match_spec *m, double age)
 {
@@ -100,7 +65,7 @@ static int stratum_of(const fm_match_spec *m, const fm_sample *x, const char **w
 
 static int by_place(const void *a, const void *b)
 {
-    const entry *x = a, *y = b;
+    const fm_match_entry *x = a, *y = b;
 
     if (x->stratum != y->stratum)
         return x->stratum < y->stratum ? -1 : 1;
@@ -111,7 +76,7 @@ static int by_place(const void *a, const void *b)
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-static void matcher_fini(matcher *m)
+static void matcher_fini(fm_matcher *m)
 {
     free(m->v);
     free(m->age);
@@ -124,11 +89,11 @@ static void matcher_fini(matcher *m)
     fm_pairs_fini(&m->pairs);
 }
 
-static int matcher_init(const fm_study *study, fm_samples *s, matcher *m, fm_err *err)
+static int matcher_init(const fm_study *study, fm_samples *s, fm_matcher *m, fm_err *err)
 {
     size_t n = s->n + 1;
 
-    *m = (matcher){.study = study, .s = s, .v = malloc(n * sizeof *m->v), .age = malloc(n * sizeof *m->age),
+    *m = (fm_matcher){.study = study, .s = s, .v = malloc(n * sizeof *m->v), .age = malloc(n * sizeof *m->age),
                    .turns = malloc(n * sizeof *m->turns), .order = malloc(n * sizeof *m->order),
                    .owner = malloc(n * sizeof *m->owner), .got = malloc(n * sizeof *m->got), .right = malloc((n + 1) * sizeof *m->right),
                    .left = malloc((n + 1) * sizeof *m->left),
@@ -141,7 +106,7 @@ static int matcher_init(const fm_study *study, fm_samples *s, matcher *m, fm_err
 }
 
 /* Place who can be placed; leave the others out. */
-static void place(matcher *m)
+static void place(fm_matcher *m)
 {
     const fm_match_spec *spec = &m->study->match;
     const char *why;
@@ -156,7 +121,7 @@ static void place(matcher *m)
             fm_sample_leave_out(x, FM_UNMATCHED, "%s", why);
             continue;
         }
-        m->v[m->n] = (entry){.stratum = at, .role = m->study->cohorts[x->cohort].role, .sample = (uint32_t)i,
+        m->v[m->n] = (fm_match_entry){.stratum = at, .role = m->study->cohorts[x->cohort].role, .sample = (uint32_t)i,
                              .age = spec->by_age && !isnan(x->age) ? x->age : INFINITY};
         m->order[m->n] = (uint32_t)m->n;
         m->n++;
@@ -169,205 +134,8 @@ static void place(matcher *m)
         m->age[i] = m->v[i].age;
 }
 
-static int add_pair(matcher *m, const stratum *t, size_t case_at, size_t control_at, fm_err *err)
-{
-    const fm_match_spec *spec = &m->study->match;
-    double distance = fabs(t->case_age[case_at] - t->control_age[control_at]);
-
-    if (m->pairs.n == m->capacity) {
-        size_t capacity = m->capacity ? 2 * m->capacity : 1024;
-        fm_pair *v = realloc(m->pairs.v, capacity * sizeof *v);
-
-        if (!v)
-            return fm_fail_nomem(err, "pairs", capacity * sizeof *v);
-        m->pairs.v = v;
-        m->capacity = capacity;
-    }
-    m->pairs.v[m->pairs.n++] = (fm_pair){.case_sample = t->cases[case_at].sample,
-                                         .control_sample = t->controls[control_at].sample,
-                                         .band = spec->by_age ? t->cases[case_at].stratum % FM_BANDS_MAX : -1,
-                                         .distance = isfinite(distance) ? distance : NAN};
-    return 0;
-}
-
-/* How many exact controls are younger than age, or, inclusive, not older. */
-static size_t younger(const stratum *t, double age, bool inclusive)
-{
-    size_t low = 0, high = t->exact_controls;
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-
-        if (t->control_age[mid] < age || (inclusive && t->control_age[mid] == age))
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-/* Root of i in a union-find with path halving. */
-static int64_t root(int64_t *next, int64_t i)
-{
-    while (next[i] != i)
-        i = next[i] = next[next[i]];
-    return i;
-}
-
-/* Position of the nearest free control within the caliper, or -1.  left[] is shifted by one: 0 means none. */
-static int64_t nearest_free(matcher *m, const stratum *t, double age)
-{
-    int64_t from = (int64_t)younger(t, age, false), n = (int64_t)t->exact_controls;
-    int64_t after = root(m->right, from), before = root(m->left, from) - 1;
-    double d_after = after < n ? t->control_age[after] - age : INFINITY;
-    double d_before = before >= 0 ? age - t->control_age[before] : INFINITY;
-    int64_t at = d_before <= d_after ? before : after;
-
-    return fmin(d_before, d_after) <= m->study->match.caliper && at < n ? at : -1;
-}
-
-static int by_rank(const void *a, const void *b)
-{
-    const turn *x = a, *y = b;
-
-    return (x->rank > y->rank) - (x->rank < y->rank);
-}
-
-static void draw_turns(matcher *m, const stratum *t)
-{
-    for (size_t i = 0; i < t->n_cases; i++)
-        m->turns[i] = (turn){t->cases[i].rank, (uint32_t)i};
-    qsort(m->turns, t->n_cases, sizeof *m->turns, by_rank);
-}
-
-static int give(matcher *m, const stratum *t, size_t case_at, size_t control_at, fm_err *err)
-{
-    m->owner[control_at] = (uint32_t)case_at;
-    m->got[case_at]++;
-    return add_pair(m, t, case_at, control_at, err);
-}
-
-static int match_nearest(matcher *m, const stratum *t, fm_err *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; i <= t->exact_controls; i++)
-        m->right[i] = m->left[i] = (int64_t)i;
-    for (int64_t round = 0; round < m->study->match.ratio; round++)
-        for (size_t i = 0; rc == 0 && i < t->n_cases; i++) {
-            size_t at = m->turns[i].at;
-            int64_t control = at < t->exact_cases ? nearest_free(m, t, t->case_age[at]) : -1;
-
-            if (control < 0)
-                continue;
-            rc = give(m, t, at, (size_t)control, err);
-            m->right[control] = control + 1;
-            m->left[control + 1] = control;
-        }
-    return rc;
-}
-
-static int match_optimal(matcher *m, const stratum *t, fm_err *err)
-{
-    const fm_match_spec *spec = &m->study->match;
-    const fm_assign_spec assign = {.cases = t->case_age, .n_cases = t->exact_cases, .controls = t->control_age,
-                                   .n_controls = t->exact_controls, .ratio = spec->ratio, .caliper = spec->caliper};
-    int rc = fm_assign(&assign, m->owner, err);
-
-    for (size_t j = 0; rc == 0 && j < t->exact_controls; j++)
-        if (m->owner[j] != FM_NOBODY)
-            rc = give(m, t, m->owner[j], j, err);
-    return rc;
-}
-
-/* Controls whose distance is not known, and all when ages do not matter, go at random to who is short. */
-static int fill(matcher *m, const stratum *t, fm_err *err)
-{
-    size_t n = 0, inexact, next = 0;
-    int rc = 0;
-
-    for (size_t j = t->exact_controls; j < t->n_controls; j++)
-        m->order[n++] = (uint32_t)j;    /* by rank, so in random order already */
-    inexact = n;
-    for (size_t j = 0; j < t->exact_controls && t->exact_cases < t->n_cases; j++)
-        if (m->owner[j] == FM_NOBODY)
-            m->order[n++] = (uint32_t)j;
-    fm_rng_shuffle(&m->rng, m->order + inexact, n - inexact);
-    for (uint32_t round = 0; round < (uint32_t)m->study->match.ratio; round++)
-        for (size_t i = 0; rc == 0 && next < n && i < t->n_cases; i++)
-            if (m->got[m->turns[i].at] == round)
-                rc = give(m, t, m->turns[i].at, m->order[next++], err);
-    return rc;
-}
-
-static int match_apart(matcher *m, const stratum *t, fm_err *err)
-{
-    int rc;
-
-    for (size_t j = 0; j < t->n_controls; j++)
-        m->owner[j] = FM_NOBODY;
-    for (size_t i = 0; i < t->n_cases; i++)
-        m->got[i] = 0;
-    draw_turns(m, t);
-    rc = m->study->match.method == FM_MATCH_NEAREST ? match_nearest(m, t, err) : match_optimal(m, t, err);
-    return rc == 0 && isinf(m->study->match.caliper) ? fill(m, t, err) : rc;
-}
-
-/* Up to need of the controls first .. first + n - 1, from a random one on; returns how many are still needed. */
-static int64_t take_some(matcher *m, const stratum *t, size_t case_at, size_t first, size_t n, int64_t need, int *rc,
-                         fm_err *err)
-{
-    size_t start = n && (size_t)need < n ? fm_rng_below(&m->rng, (uint32_t)n) : 0;
-
-    for (size_t i = 0; *rc == 0 && i < n && need > 0; i++, need--)
-        *rc = add_pair(m, t, case_at, first + (start + i) % n, err);
-    return need;
-}
-
-/* Whole runs of equal ages, the nearest first; a run is drawn from when not all of it is needed. */
-static int64_t take_nearest(matcher *m, const stratum *t, size_t case_at, int64_t need, int *rc, fm_err *err)
-{
-    double age = t->case_age[case_at];
-    size_t right = younger(t, age, false), left = right;
-
-    while (*rc == 0 && need > 0 && (left > 0 || right < t->exact_controls)) {
-        double d_left = left > 0 ? age - t->control_age[left - 1] : INFINITY;
-        double d_right = right < t->exact_controls ? t->control_age[right] - age : INFINITY;
-        bool go_left = d_left <= d_right;
-        size_t first = go_left ? younger(t, t->control_age[left - 1], false) : right;
-        size_t end = go_left ? left : younger(t, t->control_age[right], true);
-
-        if (fmin(d_left, d_right) > m->study->match.caliper)
-            break;
-        need = take_some(m, t, case_at, first, end - first, need, rc, err);
-        if (go_left)
-            left = first;
-        else
-            right = end;
-    }
-    return need;
-}
-
-static int match_shared(matcher *m, const stratum *t, fm_err *err)
-{
-    bool any = isinf(m->study->match.caliper);
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < t->n_cases; i++) {
-        int64_t need = m->study->match.ratio;
-
-        if (i < t->exact_cases)
-            need = take_nearest(m, t, i, need, &rc, err);
-        if (any)
-            need = take_some(m, t, i, t->exact_controls, t->n_controls - t->exact_controls, need, &rc, err);
-        if (any && i >= t->exact_cases)
-            take_some(m, t, i, 0, t->exact_controls, need, &rc, err);
-    }
-    return rc;
-}
-
 /* The run of entries from `at` on that share stratum and role; how many of them have an exact age. */
-static size_t run(const matcher *m, size_t at, int at_stratum, int role, size_t *exact)
+static size_t run(const fm_matcher *m, size_t at, int at_stratum, int role, size_t *exact)
 {
     size_t n = 0;
 
@@ -377,12 +145,12 @@ static size_t run(const matcher *m, size_t at, int at_stratum, int role, size_t 
     return n;
 }
 
-static int match_strata(matcher *m, fm_err *err)
+static int match_strata(fm_matcher *m, fm_err *err)
 {
     int rc = 0;
 
     for (size_t at = 0; rc == 0 && at < m->n; ) {
-        stratum t = {.cases = m->v + at, .case_age = m->age + at};
+        fm_stratum t = {.cases = m->v + at, .case_age = m->age + at};
 
         t.n_cases = run(m, at, m->v[at].stratum, FM_ROLE_CASE, &t.exact_cases);
         t.controls = t.cases + t.n_cases;
@@ -390,7 +158,7 @@ static int match_strata(matcher *m, fm_err *err)
         t.n_controls = run(m, at + t.n_cases, m->v[at].stratum, FM_ROLE_CONTROL, &t.exact_controls);
         at += t.n_cases + t.n_controls;
         if (t.n_cases && t.n_controls)
-            rc = m->study->match.replace ? match_shared(m, &t, err) : match_apart(m, &t, err);
+            rc = m->study->match.replace ? fm_match_shared(m, &t, err) : fm_match_apart(m, &t, err);
     }
     return rc;
 }
@@ -419,7 +187,7 @@ static void say_why(const fm_study *study, fm_sample *x)
 }
 
 /* Leave out who is in no pair; say how many cases have fewer controls than wanted. */
-static void leave_out_unpaired(matcher *m)
+static void leave_out_unpaired(fm_matcher *m)
 {
     uint32_t *pairs = m->got;       /* of each sample; has room for all of them */
     size_t with = 0, without = 0, fewer = 0;
@@ -447,7 +215,7 @@ static void leave_out_unpaired(matcher *m)
 
 int fm_match(const fm_study *study, fm_samples *s, fm_pairs *out, fm_err *err)
 {
-    matcher m;
+    fm_matcher m;
     int rc;
 
     *out = (fm_pairs){NULL, 0};

@@ -260,7 +260,7 @@ static void csv_names_all_problems_of_a_row(void)
                  "\"6.jpg,1,40,0\n");
     REQUIRE(import_one("csv", "m.csv", "", &s, &err) == 0);
     CHECK_INT(s.n, 6);
-    CHECK_INT(s.problems, 9);
+    CHECK_INT(s.problems, 11);
     CHECK(strstr(s.v[0].detail, "m.csv:2: sex \"1\": write male, female or nothing, or say in the study") != NULL);
     CHECK(strstr(s.v[0].detail, "m.csv:2: age \"400\": write") && strstr(s.v[0].detail, "m.csv:2: fold \"-1\": write"));
     fm_samples_fini(&s);
