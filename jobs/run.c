@@ -31,7 +31,7 @@ static const road_verb verbs[] = {
      "Runs the whole study: import, match, build, train, evaluate, report.\nRun again, it does only what is missing."},
     {"import", FM_STAGE_IMPORT, "import STUDY.yaml [options]",
      "Reads the cohorts, selects and labels, and says what is there.  Writes nothing."},
-    {"match", FM_STAGE_MATCH, "match STUDY.yaml [options]", "Chooses controls for the cases and writes matched.tsv."},
+    {"match", FM_STAGE_MATCH, "match STUDY.yaml [options]", "Chooses controls for the cases and writes matched.tsv and balance.tsv."},
     {"build", FM_STAGE_BUILD, "build STUDY.yaml [options]",
      "Makes chips and codes of every photograph, on all ranks.  Also started by hand:\n"
      "mpirun -n 4 facemill build STUDY.yaml"},

@@ -26,6 +26,14 @@ static bool in_band(const bands *b, int i, double age)
     return age >= b->edges[i] && (age < b->edges[i + 1] || (i + 2 == b->n && age == b->edges[i + 1]));
 }
 
+/* An age known as a range belongs to the band that holds all of it. */
+static bool sample_in_band(const bands *b, int i, const fm_sample *x)
+{
+    if (isnan(x->age_low))
+        return in_band(b, i, x->age);
+    return in_band(b, i, x->age_low) && (isinf(x->age_high) ? i + 2 == b->n : in_band(b, i, x->age_high));
+}
+
 /* In the words of a table: whole years include their last, as people give ages. */
 static void name_band(const bands *b, int i, char *name, size_t size)
 {
@@ -45,7 +53,7 @@ static void name_band(const bands *b, int i, char *name, size_t size)
 /* Group g: first the sexes, then the bands. */
 static bool belongs(const fm_sample *x, int g, const bands *b)
 {
-    return g < 2 ? x->sex == (g ? FM_SEX_FEMALE : FM_SEX_MALE) : in_band(b, g - 2, x->age);
+    return g < 2 ? x->sex == (g ? FM_SEX_FEMALE : FM_SEX_MALE) : sample_in_band(b, g - 2, x);
 }
 
 static int measure(const fm_results *r, const uint32_t *rows, fm_subgroup *to, fm_err *err)
