@@ -80,7 +80,7 @@ $B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o 
 	@echo "  LINK  $@"
 	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$B/tests/image/test_memory $B/tests/jobs/test_memory: $B/tests/alloc.o
+$B/tests/image/test_memory $B/tests/jobs/test_memory $B/tests/jobs/test_cohort_memory: $B/tests/alloc.o
 $B/tests/coordinator/test_build: $B/tests/coordinator/crew.o
 
 SYSTEM_TESTS := $(wildcard tests/system/test_*.sh)
