@@ -213,6 +213,25 @@ static void leave_out_unpaired(fm_matcher *m)
         fm_warn("match: %zu cases have fewer than %lld controls", fewer, (long long)m->study->match.ratio);
 }
 
+/* Mostly a cohort says nothing of what is matched by; say how many. */
+static int fail_without_pairs(const fm_study *study, const fm_samples *s, fm_err *err)
+{
+    size_t controls = 0, no_sex = 0, no_age = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        const fm_sample *x = &s->v[i];
+
+        if (x->reason != FM_UNMATCHED || study->cohorts[x->cohort].role != FM_ROLE_CONTROL)
+            continue;
+        controls++;
+        no_sex += x->sex == FM_SEX_UNKNOWN;
+        no_age += isnan(x->age) && isnan(x->age_low);
+    }
+    return fm_fail(err, -EINVAL, "%s: match: not one case has a control of the same %s (of %zu controls %zu have no known sex, "
+                   "%zu no known age); add what is missing to the cohort, or change match", study->file,
+                   study->match.by_age ? "sex and age band" : "sex", controls, no_sex, no_age);
+}
+
 int fm_match(const fm_study *study, fm_samples *s, fm_pairs *out, fm_err *err)
 {
     fm_matcher m;
@@ -232,8 +251,7 @@ int fm_match(const fm_study *study, fm_samples *s, fm_pairs *out, fm_err *err)
         leave_out_unpaired(&m);
     }
     if (rc == 0 && m.pairs.n == 0)
-        rc = fm_fail(err, -EINVAL, "%s: match: not one case has a control of the same %s; check the columns sex and age, or "
-                     "set match: none", study->file, study->match.by_age ? "sex and age band" : "sex");
+        rc = fail_without_pairs(study, s, err);
     if (rc == 0) {
         *out = m.pairs;
         m.pairs = (fm_pairs){NULL, 0};
