@@ -119,13 +119,19 @@ static const struct {
 } metric_words[FM_METRIC_COUNT] = {
     [FM_METRIC_ACCURACY] = {"Accuracy", "faces called correctly"},
     [FM_METRIC_AUC] = {"AUC", "area under the ROC curve; 0.5 is chance"},
+    [FM_METRIC_AVERAGE_PRECISION] = {"Average precision", "area under the precision-recall curve"},
     [FM_METRIC_SENSITIVITY] = {"Sensitivity", "positives called so"},
     [FM_METRIC_SPECIFICITY] = {"Specificity", "negatives called so"},
     [FM_METRIC_PPV] = {"PPV", "positive calls that are correct"},
     [FM_METRIC_NPV] = {"NPV", "negative calls that are correct"},
+    [FM_METRIC_PPV_AT_PREVALENCE] = {"PPV at stated prevalence", "from sensitivity and specificity"},
+    [FM_METRIC_NPV_AT_PREVALENCE] = {"NPV at stated prevalence", "from sensitivity and specificity"},
     [FM_METRIC_F1] = {"F1", "harmonic mean of sensitivity and PPV"},
+    [FM_METRIC_MCC] = {"MCC", "correlation of true and called class; 0 is chance"},
     [FM_METRIC_BALANCED_ACCURACY] = {"Balanced accuracy", "mean over the classes"},
+    [FM_METRIC_TOP_K_ACCURACY] = {"Top-k accuracy", "true class among the most probable"},
     [FM_METRIC_BRIER] = {"Brier score", "squared error of probabilities; 0 is best"},
+    [FM_METRIC_LOG_LOSS] = {"Log loss", "of probabilities; 0 is best"},
     [FM_METRIC_ECE] = {"Calibration error", "expected, of probabilities; 0 is best"},
 };
 

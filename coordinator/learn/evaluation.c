@@ -198,7 +198,8 @@ int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm
 
 fm_predictions fm_evaluation_predictions(const fm_evaluation *e)
 {
-    return (fm_predictions){e->n, (int)e->classes, e->repeats, e->label, e->subject, e->test_fold, e->prob};
+    return (fm_predictions){.n = e->n, .classes = (int)e->classes, .repeats = e->repeats, .label = e->label,
+                            .group = e->subject, .test_fold = e->test_fold, .prob = e->prob};
 }
 
 int fm_evaluation_finish(fm_evaluation *e, double *resamples, fm_err *err)

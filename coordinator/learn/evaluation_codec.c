@@ -13,7 +13,7 @@
 #include "coordinator/learn/evaluation.h"
 
 #define MAGIC 0x56454d46u       /* "FMEV" */
-#define VERSION 1
+#define VERSION 2
 #define HEADER_BYTES (4 + 4 + 2 * FM_DIGEST_BYTES + 8 + 4 * 4 + 8)
 #define FOLD_BYTES (2 * 4 + 2 * 8 + FM_METRIC_COUNT * 8)
 #define FILE_MAX ((size_t)1 << 36)

@@ -19,13 +19,21 @@ static const char *const names[FM_METRIC_COUNT] = {
 static const char *const why[FM_METRIC_COUNT] = {
     [FM_METRIC_ACCURACY] = "There are no predictions.",
     [FM_METRIC_AUC] = "All predictions are of one class, so there are no pairs to rank.",
+    [FM_METRIC_AVERAGE_PRECISION] = "The positive class has no rows.",
     [FM_METRIC_SENSITIVITY] = "The positive class has no rows.",
     [FM_METRIC_SPECIFICITY] = "The negative class has no rows.",
     [FM_METRIC_PPV] = "No row is called positive.",
     [FM_METRIC_NPV] = "No row is called negative.",
+    [FM_METRIC_PPV_AT_PREVALENCE] = "No prevalence is stated, there are not two classes with rows, or no row is called "
+                                    "positive.",
+    [FM_METRIC_NPV_AT_PREVALENCE] = "No prevalence is stated, there are not two classes with rows, or no row is called "
+                                    "negative.",
     [FM_METRIC_F1] = "The positive class has no rows and no row is called positive.",
+    [FM_METRIC_MCC] = "All rows are of one class, or all are called the same.",
     [FM_METRIC_BALANCED_ACCURACY] = "There are no predictions.",
+    [FM_METRIC_TOP_K_ACCURACY] = "No k below the number of classes is asked for, or there are no predictions.",
     [FM_METRIC_BRIER] = "There are no predictions.",
+    [FM_METRIC_LOG_LOSS] = "There are no predictions.",
     [FM_METRIC_ECE] = "There are no predictions.",
 };
 
@@ -37,6 +45,13 @@ const char *fm_metric_name(int metric)
 const char *fm_metric_why_undefined(int metric)
 {
     return metric >= 0 && metric < FM_METRIC_COUNT ? why[metric] : "There is no such metric.";
+}
+
+uint32_t fm_top_k(uint32_t classes, uint32_t asked)
+{
+    uint32_t k = asked ? asked : 5;
+
+    return k < classes ? k : 0;
 }
 
 int fm_called_class(const double *prob, int classes)
@@ -84,7 +99,8 @@ void fm_confusion(const fm_predictions *p, uint64_t *confusion)
         size_t row = i % p->n;
 
         if (!p->test_fold || p->test_fold[i] >= 0)
-            confusion[(size_t)p->label[row] * classes + (size_t)fm_called_class(p->prob + i * classes, p->classes)]++;
+            confusion[(size_t)p->label[row] * classes +
+                      (size_t)(p->called ? p->called[i] : fm_called_class(p->prob + i * classes, p->classes))]++;
     }
 }
 

@@ -3,11 +3,20 @@
  * Two classes: class 1 is the positive one; a row is called positive when its
  * probability is over 0.5 (the larger of the two; a tie goes to class 0).
  * More classes: the most probable one is called (ties: the lowest number), and
- * sensitivity, specificity, PPV, NPV, F1 and AUC are means over the classes, each
+ * sensitivity, specificity, PPV, NPV, F1, AUC and average precision are means over the classes, each
  * against the rest (macro); a class for which one is undefined is left out of its mean.
  *
  *   auc                Mann-Whitney: part of (positive, negative) pairs ranked
  *                      rightly, ties half (Hanley and McNeil 1982)
+ *   average_precision  sum over distinct scores of the gain in recall times the
+ *                      precision there, without interpolation
+ *   ppv_at_prevalence, npv_at_prevalence  from sensitivity and specificity by
+ *                      Bayes' rule at p->prevalence; two classes only
+ *   mcc                phi coefficient (Matthews 1975); more classes: Gorodkin 2004
+ *   top_k_accuracy     part of rows whose class is among the fm_top_k() most
+ *                      probable (ties: the lowest number first)
+ *   log_loss           mean of -ln of the true class's probability, which is kept
+ *                      within [eps, 1 - eps], eps = 2^-52
  *   brier              mean of (p - y)^2 of class 1; more classes: mean over rows
  *                      of the sum over classes of it (Brier 1950)
  *   ece                expected calibration error of the called class's
@@ -26,13 +35,19 @@
 #define FM_METRICS(X)                                   \
     X(ACCURACY, "accuracy")                             \
     X(AUC, "auc")                                       \
+    X(AVERAGE_PRECISION, "average_precision")           \
     X(SENSITIVITY, "sensitivity")                       \
     X(SPECIFICITY, "specificity")                       \
     X(PPV, "ppv")                                       \
     X(NPV, "npv")                                       \
+    X(PPV_AT_PREVALENCE, "ppv_at_prevalence")           \
+    X(NPV_AT_PREVALENCE, "npv_at_prevalence")           \
     X(F1, "f1")                                         \
+    X(MCC, "mcc")                                       \
     X(BALANCED_ACCURACY, "balanced_accuracy")           \
+    X(TOP_K_ACCURACY, "top_k_accuracy")                 \
     X(BRIER, "brier")                                   \
+    X(LOG_LOSS, "log_loss")                             \
     X(ECE, "ece")
 
 typedef enum {
@@ -55,6 +70,10 @@ typedef struct {
     const uint32_t *group;      /* u32 [n]; rows of one group are resampled together; NULL: each row alone */
     const int32_t *test_fold;   /* i32 [repeats, n]; negative: no prediction in that repeat; NULL: all have one */
     const double *prob;         /* f64 [repeats, n, classes] */
+    const int32_t *called;      /* i32 [repeats, n], classes called by other means than the largest probability, such
+                                 * as a threshold; NULL: by the largest */
+    double prevalence;          /* of class 1 where the classifier is to be used; 0: not stated */
+    uint32_t top_k;             /* 0: 5 where there are more than 5 classes, else none */
 } fm_predictions;
 
 typedef struct { double v[FM_METRIC_COUNT]; } fm_metric_values;    /* NaN where undefined */
@@ -64,9 +83,12 @@ typedef struct { double v[FM_METRIC_COUNT]; } fm_metric_values;    /* NaN where 
  * rows  u32 [n_rows], a choice of rows (a subgroup); NULL: all.
  * fold  only predictions of this fold; -1: all.
  * repeat  only this repeat; -1: all.
- * Errors: -ENOMEM, -EINVAL (a label out of range, a probability that is not in [0, 1]). */
+ * Errors: -ENOMEM, -EINVAL (a label or call out of range, a probability that is not in [0, 1]). */
 int fm_metrics_point(const fm_predictions *p, const uint32_t *rows, size_t n_rows, int repeat, int fold,
                      fm_metric_values *out, fm_err *err);
+
+/* The k of top-k accuracy: what is asked for, where it is below the number of classes; 0: there is none. */
+uint32_t fm_top_k(uint32_t classes, uint32_t asked);
 
 /* Called class of a row's probabilities. */
 int fm_called_class(const double *prob, int classes);

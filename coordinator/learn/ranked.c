@@ -9,6 +9,7 @@
 #include "coordinator/learn/ranked.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,9 +20,11 @@
 
 typedef struct {
     double brier;           /* squared error of the probabilities */
+    double log_loss;
     double confidence;      /* probability of the called class */
     uint32_t unit;
     int32_t label, called;
+    int32_t ahead;          /* classes that are more probable than the true one */
     int32_t bin;            /* of confidence */
 } prediction;
 
@@ -40,6 +43,8 @@ typedef struct {
 struct fm_ranked {
     int classes;
     int rankings;           /* 1 for two classes, else one a class */
+    int32_t top_k;          /* 0: none */
+    double prevalence;      /* 0: not stated */
     size_t units;
     size_t repeats;
     ranked_repeat repeat[];
@@ -114,7 +119,21 @@ static double squared_error(const double *prob, int label, int classes)
     return sum;
 }
 
-static int check_row(const fm_predictions *p, size_t row, const double *prob, fm_err *err)
+static double log_loss(double prob)
+{
+    return -log(fmin(fmax(prob, DBL_EPSILON), 1.0 - DBL_EPSILON));
+}
+
+static int32_t classes_ahead(const double *prob, int label, int classes)
+{
+    int32_t ahead = 0;
+
+    for (int c = 0; c < classes; c++)
+        ahead += prob[c] > prob[label] || (c < label && prob[c] == prob[label]);
+    return ahead;
+}
+
+static int check_row(const fm_predictions *p, size_t row, const double *prob, int called, fm_err *err)
 {
     if (p->label[row] < 0 || p->label[row] >= p->classes)
         return fm_fail(err, -EINVAL, "prediction of row %zu: label %d, expected 0 to %d", row, (int)p->label[row],
@@ -123,6 +142,9 @@ static int check_row(const fm_predictions *p, size_t row, const double *prob, fm
         if (!(prob[c] >= 0.0 && prob[c] <= 1.0))
             return fm_fail(err, -EINVAL, "prediction of row %zu: probability %g of class %d is not in 0 to 1", row,
                            prob[c], c);
+    if (called < 0 || called >= p->classes)
+        return fm_fail(err, -EINVAL, "prediction of row %zu: called %d, expected 0 to %d", row, called,
+                       p->classes - 1);
     return 0;
 }
 
@@ -158,15 +180,16 @@ static int collect(const fm_predictions *p, const uint32_t *rows, size_t n_rows,
     for (size_t i = 0; i < n_rows; i++) {
         size_t row = rows ? rows[i] : i;
         const double *at = p->prob + (repeat * p->n + row) * (size_t)p->classes;
-        int called;
+        int label = p->label[row], called;
 
         if (!is_chosen(p, repeat, row, fold))
             continue;
-        if (check_row(p, row, at, err) != 0)
+        called = p->called ? p->called[repeat * p->n + row] : fm_called_class(at, p->classes);
+        if (check_row(p, row, at, called, err) != 0)
             return -EINVAL;
-        called = fm_called_class(at, p->classes);
-        out->predictions[out->n] = (prediction){squared_error(at, p->label[row], p->classes), at[called], unit[i],
-                                                p->label[row], called, bin_of(at[called])};
+        out->predictions[out->n] = (prediction){squared_error(at, label, p->classes), log_loss(at[label]), at[called],
+                                                unit[i], label, called, classes_ahead(at, label, p->classes),
+                                                bin_of(at[called])};
         prob[out->n++] = at;
     }
     return 0;
@@ -219,6 +242,8 @@ int fm_ranked_create(const fm_predictions *p, const uint32_t *rows, size_t n_row
     }
     r->classes = p->classes;
     r->rankings = p->classes == 2 ? 1 : p->classes;
+    r->top_k = (int32_t)fm_top_k((uint32_t)p->classes, p->top_k);
+    r->prevalence = p->prevalence;
     r->repeats = end - first;
     rc = number_units(p, rows, n, first, end, fold, unit, &r->units, err);
     for (size_t i = 0; rc == 0 && i < r->repeats; i++)
@@ -257,12 +282,13 @@ size_t fm_ranked_scratch(const fm_ranked *r)
 /* Weighed counts of one repeat. */
 typedef struct {
     uint64_t all, *hit, *of_class, *called;     /* [classes]: rightly called, true, called */
-    double brier;
+    uint64_t near;                              /* true class among the k most probable */
+    double brier, log_loss;
     uint64_t bin_hit[BINS];
     double bin_confidence[BINS];
 } tally;
 
-static void count(const ranked_repeat *r, const uint32_t *weight, tally *t)
+static void count(const ranked_repeat *r, int32_t top_k, const uint32_t *weight, tally *t)
 {
     for (size_t i = 0; i < r->n; i++) {
         const prediction *p = &r->predictions[i];
@@ -274,7 +300,9 @@ static void count(const ranked_repeat *r, const uint32_t *weight, tally *t)
         t->hit[p->label] += hit;
         t->bin_hit[p->bin] += hit;
         t->bin_confidence[p->bin] += (double)w * p->confidence;
+        t->near += p->ahead < top_k ? w : 0;
         t->brier += (double)w * p->brier;
+        t->log_loss += (double)w * p->log_loss;
     }
 }
 
@@ -283,21 +311,57 @@ static double ratio(uint64_t part, uint64_t whole)
     return whole ? (double)part / (double)whole : NAN;
 }
 
-/* Twice the pairs that are ranked rightly, over twice all pairs. */
-static double auc_of(const ranked_score *order, size_t n, const uint32_t *weight)
+typedef struct {
+    double auc;         /* twice the pairs that are ranked rightly, over twice all pairs */
+    double precision;   /* average precision */
+} ranking;
+
+/* From the lowest score upwards: what has not been passed yet is what a threshold there calls positive. */
+static ranking rank_metrics(const ranked_score *order, size_t n, const uint32_t *weight, uint64_t positives,
+                            uint64_t all)
 {
-    uint64_t side[2] = {0, 0}, below = 0, positives = 0, right2 = 0;
+    uint64_t side[2] = {0, 0}, below[2] = {0, 0}, right2 = 0, negatives = all - positives;
+    double sum = 0.0;
 
     for (size_t i = 0; i < n; i++) {
         side[order[i].positive] += weight[order[i].unit];
-        if (order[i].closes) {
-            right2 += side[1] * (2 * below + side[0]);
-            below += side[0];
-            positives += side[1];
-            side[0] = side[1] = 0;
+        if (!order[i].closes)
+            continue;
+        right2 += side[1] * (2 * below[0] + side[0]);
+        if (side[1])
+            sum += (double)side[1] * (double)(positives - below[1]) / (double)(all - below[0] - below[1]);
+        for (int k = 0; k < 2; k++) {
+            below[k] += side[k];
+            side[k] = 0;
         }
     }
-    return positives && below ? (double)right2 / (2.0 * (double)positives * (double)below) : NAN;
+    return (ranking){positives && negatives ? (double)right2 / (2.0 * (double)positives * (double)negatives) : NAN,
+                     positives ? sum / (double)positives : NAN};
+}
+
+/* The correlation of true and called class. */
+static double correlation(const tally *t, size_t classes)
+{
+    double all = (double)t->all, hits = 0.0, chance = 0.0, truth = 0.0, calls = 0.0;
+
+    for (size_t c = 0; c < classes; c++) {
+        if (t->of_class[c] == t->all || t->called[c] == t->all)
+            return NAN;
+        hits += (double)t->hit[c];
+        chance += (double)t->of_class[c] * (double)t->called[c];
+        truth += (double)t->of_class[c] * (double)t->of_class[c];
+        calls += (double)t->called[c] * (double)t->called[c];
+    }
+    return (hits * all - chance) / sqrt((all * all - truth) * (all * all - calls));
+}
+
+/* Bayes' rule: of what is called so, the part that is, when `share` of all is so and the test calls `rightly` of those
+ * and `wrongly` of the others so, too. */
+static double predictive_value(double rightly, double share, double wrongly)
+{
+    double right = rightly * share, all = right + wrongly * (1.0 - share);
+
+    return all > 0.0 ? right / all : NAN;
 }
 
 /* Mean of the defined ones of several values. */
@@ -327,6 +391,7 @@ static void metrics_of_classes(const fm_ranked *r, const ranked_repeat *repeat, 
     for (int c = 0; c < r->classes; c++) {
         uint64_t hit = t->hit[c], of_class = t->of_class[c], called = t->called[c];
         uint64_t rest_hit = t->all + hit - of_class - called;
+        ranking rank;
 
         mean_add(&m[FM_METRIC_BALANCED_ACCURACY], ratio(hit, of_class));
         if (r->rankings == 1 && c == 0)
@@ -336,11 +401,23 @@ static void metrics_of_classes(const fm_ranked *r, const ranked_repeat *repeat, 
         mean_add(&m[FM_METRIC_PPV], ratio(hit, called));
         mean_add(&m[FM_METRIC_NPV], ratio(rest_hit, t->all - called));
         mean_add(&m[FM_METRIC_F1], ratio(2 * hit, of_class + called));
-        mean_add(&m[FM_METRIC_AUC],
-                 auc_of(repeat->order + (r->rankings == 1 ? 0 : (size_t)c * repeat->n), repeat->n, weight));
+        rank = rank_metrics(repeat->order + (r->rankings == 1 ? 0 : (size_t)c * repeat->n), repeat->n, weight, of_class,
+                            t->all);
+        mean_add(&m[FM_METRIC_AUC], rank.auc);
+        mean_add(&m[FM_METRIC_AVERAGE_PRECISION], rank.precision);
     }
     for (int i = 0; i < FM_METRIC_COUNT; i++)
         out->v[i] = mean_value(&m[i]);
+}
+
+static void metrics_at_prevalence(const fm_ranked *r, fm_metric_values *out)
+{
+    double sensitivity = out->v[FM_METRIC_SENSITIVITY], specificity = out->v[FM_METRIC_SPECIFICITY];
+
+    if (r->classes == 2 && r->prevalence > 0.0) {
+        out->v[FM_METRIC_PPV_AT_PREVALENCE] = predictive_value(sensitivity, r->prevalence, 1.0 - specificity);
+        out->v[FM_METRIC_NPV_AT_PREVALENCE] = predictive_value(specificity, 1.0 - r->prevalence, 1.0 - sensitivity);
+    }
 }
 
 static void metrics_of_repeat(const fm_ranked *r, const ranked_repeat *repeat, const uint32_t *weight,
@@ -352,14 +429,18 @@ static void metrics_of_repeat(const fm_ranked *r, const ranked_repeat *repeat, c
     double gap = 0.0;
 
     memset(scratch, 0, 3 * classes * sizeof *scratch);
-    count(repeat, weight, &t);
+    count(repeat, r->top_k, weight, &t);
     metrics_of_classes(r, repeat, weight, &t, out);
+    metrics_at_prevalence(r, out);
     for (size_t c = 0; c < classes; c++)
         hits += t.hit[c];
     for (int k = 0; k < BINS; k++)
         gap += fabs(t.bin_confidence[k] - (double)t.bin_hit[k]);
     out->v[FM_METRIC_ACCURACY] = ratio(hits, t.all);
+    out->v[FM_METRIC_MCC] = correlation(&t, classes);
+    out->v[FM_METRIC_TOP_K_ACCURACY] = r->top_k ? ratio(t.near, t.all) : NAN;
     out->v[FM_METRIC_BRIER] = t.all ? t.brier / (double)t.all : NAN;
+    out->v[FM_METRIC_LOG_LOSS] = t.all ? t.log_loss / (double)t.all : NAN;
     out->v[FM_METRIC_ECE] = t.all ? gap / (double)t.all : NAN;
 }
 

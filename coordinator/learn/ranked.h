@@ -13,7 +13,7 @@
 typedef struct fm_ranked fm_ranked;
 
 /* Arguments as fm_metrics_point; everything is copied.
- * Errors: -EINVAL (a label out of range, a probability that is not in [0, 1]), -ENOMEM. */
+ * Errors: -EINVAL (a label or call out of range, a probability that is not in [0, 1]), -ENOMEM. */
 int fm_ranked_create(const fm_predictions *p, const uint32_t *rows, size_t n_rows, int repeat, int fold,
                      fm_ranked **out, fm_err *err);
 void fm_ranked_destroy(fm_ranked *r);

@@ -64,7 +64,8 @@ static void written_out(const study *s, int classes, uint64_t seed, uint64_t b, 
         fold[i] = s->test_fold[from];
         memcpy(prob + i * c, s->prob + from * c, c * sizeof *prob);
     }
-    p = (fm_predictions){n, classes, 2, label, NULL, fold, prob};
+    p = (fm_predictions){.n = n, .classes = classes, .repeats = 2, .label = label, .test_fold = fold, .prob = prob,
+                         .prevalence = 0.1, .top_k = 2};
     CHECK(fm_metrics_point(&p, NULL, 0, -1, -1, out, NULL) == 0);
 }
 
@@ -77,7 +78,8 @@ static void a_resample_is_the_study_written_out(void)
     printf("  seed %llu\n", (unsigned long long)seed);
     for (int turn = 0; turn < 6; turn++) {
         int classes = turn % 2 ? 5 : 2;
-        fm_predictions p = {N, classes, 2, s.label, s.group, s.test_fold, s.prob};
+        fm_predictions p = {.n = N, .classes = classes, .repeats = 2, .label = s.label, .group = s.group,
+                            .test_fold = s.test_fold, .prob = s.prob, .prevalence = 0.1, .top_k = 2};
         double got[4 * FM_METRIC_COUNT];
         fm_bootstrap *b;
 
@@ -102,7 +104,8 @@ static void resamples_can_be_split_anyhow(void)
     static double whole[COUNT * FM_METRIC_COUNT], part[COUNT * FM_METRIC_COUNT], other[COUNT * FM_METRIC_COUNT];
     static study s;
     fm_rng rng = fm_rng_init(3, 0);
-    fm_predictions p = {N, 2, 2, s.label, s.group, s.test_fold, s.prob};
+    fm_predictions p = {.n = N, .classes = 2, .repeats = 2, .label = s.label, .group = s.group, .test_fold = s.test_fold,
+                        .prob = s.prob};
     fm_bootstrap *b, *again;
 
     study_make(&s, 2, 30, &rng);
@@ -154,7 +157,8 @@ static double coverage(bool grouped, bool told, uint64_t seed)
 
     for (uint64_t i = 0; i < STUDIES; i++) {
         fm_rng rng = fm_rng_init(seed, fm_rng_stream("study", i, 0));
-        fm_predictions p = {N, 2, 1, s.label, told ? s.group : NULL, NULL, s.prob};
+        fm_predictions p = {.n = N, .classes = 2, .repeats = 1, .label = s.label, .group = told ? s.group : NULL,
+                            .prob = s.prob};
         fm_metric m[FM_METRIC_COUNT];
 
         for (int row = 0; row < N; row++) {

@@ -6,7 +6,7 @@
 #include "tests/check.h"
 
 #define ROWS_MAX 100
-#define CLASSES_MAX 5
+#define CLASSES_MAX 7
 
 /* One case of expected_metrics.tsv. */
 typedef struct {
@@ -22,7 +22,8 @@ typedef struct {
 
 static fm_predictions predictions_of(const expected *e)
 {
-    return (fm_predictions){e->n, e->classes, 1, e->label, NULL, NULL, e->prob};
+    return (fm_predictions){.n = e->n, .classes = e->classes, .repeats = 1, .label = e->label, .prob = e->prob,
+                            .prevalence = 0.05, .top_k = e->classes > 5 ? 0 : 2};
 }
 
 static void check_expected(const expected *e)
@@ -90,7 +91,7 @@ static void equal_to_scikit_learn(void)
         }
     }
     fclose(f);
-    CHECK_INT(cases, 14);
+    CHECK_INT(cases, 16);
 }
 
 static void names_and_reasons(void)
@@ -114,11 +115,61 @@ static void a_calibration_bin_holds_its_upper_edge(void)
 {
     const int32_t label[2] = {1, 0};
     const double edge = 10 / 15.0, prob[4] = {1 - edge, edge, 1 - 0.7, 0.7};
-    fm_predictions p = {2, 2, 1, label, NULL, NULL, prob};
+    fm_predictions p = {.n = 2, .classes = 2, .repeats = 1, .label = label, .prob = prob};
     fm_metric_values v;
 
     REQUIRE(fm_metrics_point(&p, NULL, 0, -1, -1, &v, NULL) == 0);
     CHECK_NEAR(v.v[FM_METRIC_ECE], (1 - edge + 0.7) / 2, 1e-15);
+}
+
+/* A threshold's calls change what is counted and leave what is ranked. */
+static void calls_may_be_told(void)
+{
+    const int32_t label[4] = {0, 0, 1, 1};
+    int32_t called[4] = {0, 0, 0, 1};
+    const double prob[8] = {0.9, 0.1, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8};
+    fm_predictions p = {.n = 4, .classes = 2, .repeats = 1, .label = label, .prob = prob};
+    fm_metric_values own, told;
+    uint64_t confusion[4];
+    fm_err err = FM_ERR_INIT;
+
+    REQUIRE(fm_metrics_point(&p, NULL, 0, -1, -1, &own, NULL) == 0);
+    p.called = called;
+    REQUIRE(fm_metrics_point(&p, NULL, 0, -1, -1, &told, NULL) == 0);
+    CHECK(own.v[FM_METRIC_SENSITIVITY] == 1 && own.v[FM_METRIC_SPECIFICITY] == 0.5);
+    CHECK(told.v[FM_METRIC_SENSITIVITY] == 0.5 && told.v[FM_METRIC_SPECIFICITY] == 1);
+    CHECK_NEAR(told.v[FM_METRIC_MCC], 1 / sqrt(3), 1e-15);
+    CHECK(told.v[FM_METRIC_AUC] == own.v[FM_METRIC_AUC] && told.v[FM_METRIC_BRIER] == own.v[FM_METRIC_BRIER]);
+    fm_confusion(&p, confusion);
+    CHECK(confusion[0] == 2 && confusion[1] == 0 && confusion[2] == 1 && confusion[3] == 1);
+    called[2] = 2;
+    CHECK_INT(fm_metrics_point(&p, NULL, 0, -1, -1, &told, &err), -EINVAL);
+    CHECK(strstr(err.text, "row 2: called 2") != NULL);
+}
+
+/* With a prevalence equal to the rows' own, values are those of the rows. */
+static void prevalence_of_the_rows_changes_nothing(void)
+{
+    const int32_t label[5] = {0, 0, 0, 1, 1};
+    const double prob[10] = {0.9, 0.1, 0.8, 0.2, 0.4, 0.6, 0.3, 0.7, 0.6, 0.4};
+    fm_predictions p = {.n = 5, .classes = 2, .repeats = 1, .label = label, .prob = prob, .prevalence = 0.4};
+    fm_metric_values v;
+
+    REQUIRE(fm_metrics_point(&p, NULL, 0, -1, -1, &v, NULL) == 0);
+    CHECK_NEAR(v.v[FM_METRIC_PPV_AT_PREVALENCE], v.v[FM_METRIC_PPV], 1e-15);
+    CHECK_NEAR(v.v[FM_METRIC_NPV_AT_PREVALENCE], v.v[FM_METRIC_NPV], 1e-15);
+    p.prevalence = 0;
+    REQUIRE(fm_metrics_point(&p, NULL, 0, -1, -1, &v, NULL) == 0);
+    CHECK(isnan(v.v[FM_METRIC_PPV_AT_PREVALENCE]) && isnan(v.v[FM_METRIC_NPV_AT_PREVALENCE]));
+}
+
+static void k_is_below_the_number_of_classes(void)
+{
+    CHECK_INT(fm_top_k(6, 0), 5);
+    CHECK_INT(fm_top_k(5, 0), 0);
+    CHECK_INT(fm_top_k(5, 4), 4);
+    CHECK_INT(fm_top_k(5, 5), 0);
+    CHECK_INT(fm_top_k(2, 1), 1);
 }
 
 /* Two repeats, of which the second leaves row 0 out and turns all others round. */
@@ -126,7 +177,7 @@ static void repeats_are_averaged(void)
 {
     const int32_t label[4] = {0, 0, 1, 1}, fold[8] = {0, 1, 0, 1, -1, 0, 0, 1};
     const double prob[16] = {0.9, 0.1, 0.6, 0.4, 0.3, 0.7, 0.2, 0.8, NAN, NAN, 0.3, 0.7, 0.6, 0.4, 0.8, 0.2};
-    fm_predictions p = {4, 2, 2, label, NULL, fold, prob};
+    fm_predictions p = {.n = 4, .classes = 2, .repeats = 2, .label = label, .test_fold = fold, .prob = prob};
     fm_metric_values v;
     uint64_t confusion[4];
 
@@ -153,7 +204,7 @@ static void bad_predictions_are_refused(void)
 {
     int32_t label[2] = {0, 1};
     double prob[4] = {0.5, 0.5, 0.5, 0.5};
-    fm_predictions p = {2, 2, 1, label, NULL, NULL, prob};
+    fm_predictions p = {.n = 2, .classes = 2, .repeats = 1, .label = label, .prob = prob};
     fm_metric_values v;
     fm_err err = FM_ERR_INIT;
     const double bad[] = {NAN, -0.1, 1.5, INFINITY};
@@ -179,7 +230,7 @@ static void roc_encloses_the_auc(void)
     fm_rng rng = fm_rng_init(seed, 0);
     int32_t label[200];
     double prob[400], fpr[201], tpr[201], area;
-    fm_predictions p = {200, 2, 1, label, NULL, NULL, prob};
+    fm_predictions p = {.n = 200, .classes = 2, .repeats = 1, .label = label, .prob = prob};
     fm_metric_values v;
 
     printf("  seed %llu\n", (unsigned long long)seed);
@@ -207,5 +258,7 @@ static void roc_encloses_the_auc(void)
 }
 
 CHECK_MAIN(CHECK_CASE(equal_to_scikit_learn), CHECK_CASE(names_and_reasons), CHECK_CASE(ties_call_the_lowest_class),
-           CHECK_CASE(a_calibration_bin_holds_its_upper_edge), CHECK_CASE(repeats_are_averaged),
+           CHECK_CASE(a_calibration_bin_holds_its_upper_edge), CHECK_CASE(calls_may_be_told),
+           CHECK_CASE(prevalence_of_the_rows_changes_nothing), CHECK_CASE(k_is_below_the_number_of_classes),
+           CHECK_CASE(repeats_are_averaged),
            CHECK_CASE(bad_predictions_are_refused), CHECK_CASE(roc_encloses_the_auc))
