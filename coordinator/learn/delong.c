@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,8 +223,8 @@ fm_paired fm_paired_from(double a, double b, double variance_of_difference)
 static int same_rows(const fm_predictions *a, const fm_predictions *b, fm_err *err)
 {
     if (a->n != b->n || a->classes != b->classes || !a->group != !b->group)
-        return fm_fail(err, -EINVAL, "predictions of %zu rows and %d classes beside %zu and %d: only predictions of the "
-                       "same rows can be compared", a->n, a->classes, b->n, b->classes);
+        return fm_fail(err, -EINVAL, "predictions of %zu rows and %d classes beside %zu and %d: only predictions of "
+                       "the same rows can be compared", a->n, a->classes, b->n, b->classes);
     for (size_t i = 0; i < a->n; i++)
         if (a->label[i] != b->label[i] || (a->group && a->group[i] != b->group[i]))
             return fm_fail(err, -EINVAL, "row %zu has another label or group in the other prediction: only predictions "

@@ -104,8 +104,8 @@ static void resamples_can_be_split_anyhow(void)
     static double whole[COUNT * FM_METRIC_COUNT], part[COUNT * FM_METRIC_COUNT], other[COUNT * FM_METRIC_COUNT];
     static study s;
     fm_rng rng = fm_rng_init(3, 0);
-    fm_predictions p = {.n = N, .classes = 2, .repeats = 2, .label = s.label, .group = s.group, .test_fold = s.test_fold,
-                        .prob = s.prob};
+    fm_predictions p = {.n = N, .classes = 2, .repeats = 2, .label = s.label, .group = s.group,
+                        .test_fold = s.test_fold, .prob = s.prob};
     fm_bootstrap *b, *again;
 
     study_make(&s, 2, 30, &rng);
