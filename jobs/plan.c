@@ -98,6 +98,8 @@ static void set_specs(const fm_study *study, fm_plan *plan)
     plan->code_width = study->embedding ? FM_ENCODER_EMBEDDING : FM_ENCODER_POOLED;
     plan->seed = (uint64_t)study->seed;
     plan->bootstrap = (uint32_t)e->bootstrap;
+    plan->prevalence = e->prevalence;
+    plan->top_k = (uint32_t)e->top_k;
     plan->head = (fm_head_spec){.kind = (uint8_t)heads[h->kind], .hidden = (uint32_t)h->hidden,
                                 .batch = (uint32_t)h->batch, .epochs = (uint32_t)h->epochs, .dropout = h->dropout,
                                 .l2 = h->l2, .learning_rate = h->learning_rate, .C = h->C};

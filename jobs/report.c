@@ -202,10 +202,13 @@ int fm_report_html(const fm_report *report, fm_buf *out, fm_err *err)
 {
     fm_buf b = FM_BUF_INIT;
     fm_page page = {.report = report, .results = report->results, .e = report->results->evaluation, .b = &b};
+    fm_predictions predictions = fm_evaluation_predictions(page.e);
     fm_subgroup *groups = NULL;
     int rc = fm_results_subgroups(report->results, &groups, &page.n_groups, err);
 
     page.groups = groups;
+    if (rc == 0)
+        rc = fm_delong_auc(&predictions, &page.delong, err);
     if (rc == 0)
         rc = count_rows(&page, err);
     if (rc == 0)

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "coordinator/learn/delong.h"
 #include "jobs/report.h"
 
 /* All borrowed. */
@@ -17,6 +18,7 @@ typedef struct {
     const fm_evaluation *e;
     const fm_subgroup *groups;      /* [n_groups] */
     size_t n_groups;
+    fm_delong delong;               /* of the AUC */
     size_t tested;                  /* faces with a prediction */
     size_t tested_subjects;         /* groups that those are of */
     size_t subjects;                /* groups that all faces are of */

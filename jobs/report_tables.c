@@ -152,8 +152,42 @@ static void put_interval(fm_buf *b, const fm_metric *m)
         fm_html(b, "&#8211;");
 }
 
+static void put_metric(const fm_page *page, int i)
+{
+    const fm_metric *m = &page->e->metrics[i];
+    fm_predictions p = fm_evaluation_predictions(page->e);
+    fm_buf *b = page->b;
+
+    fm_html(b, "<tr><th scope=\"row\">%s", metric_words[i].name);
+    if (i == FM_METRIC_TOP_K_ACCURACY)
+        fm_html(b, ", k = %u", fm_top_k(page->e->classes, p.top_k));
+    if (i == FM_METRIC_PPV_AT_PREVALENCE || i == FM_METRIC_NPV_AT_PREVALENCE)
+        fm_html(b, ", %g", p.prevalence);
+    fm_html(b, "<span>%s</span></th><td class=\"value\">",
+            isfinite(m->value) ? metric_words[i].words : fm_metric_why_undefined(i));
+    put_value(b, m->value);
+    fm_html(b, "</td><td>");
+    put_interval(b, m);
+    fm_html(b, "</td></tr>");
+}
+
+static void put_delong(const fm_page *page)
+{
+    const fm_metric m = {page->delong.value, page->delong.low, page->delong.high};
+
+    if (!isfinite(page->delong.se))
+        return;
+    fm_html(page->b, "<tr><th scope=\"row\">AUC, DeLong<span>the same with an interval that is not resampled</span></th>"
+            "<td class=\"value\">");
+    put_value(page->b, m.value);
+    fm_html(page->b, "</td><td>");
+    put_interval(page->b, &m);
+    fm_html(page->b, "</td></tr>");
+}
+
 void fm_page_metrics(const fm_page *page)
 {
+    fm_predictions p = fm_evaluation_predictions(page->e);
     fm_buf *b = page->b;
 
     fm_html(b, "<div class=\"wide\"><table class=\"metrics\"><caption>All folds together%s%s.</caption><thead><tr>"
@@ -162,14 +196,10 @@ void fm_page_metrics(const fm_page *page)
             page->e->classes == 2 ? "; positive is " : "; of one class against the rest: means over classes",
             page->e->classes == 2 ? fm_page_class(page, 1) : "");
     for (int i = 0; i < FM_METRIC_COUNT; i++) {
-        const fm_metric *m = &page->e->metrics[i];
-
-        fm_html(b, "<tr><th scope=\"row\">%s<span>%s</span></th><td class=\"value\">", metric_words[i].name,
-                isfinite(m->value) ? metric_words[i].words : fm_metric_why_undefined(i));
-        put_value(b, m->value);
-        fm_html(b, "</td><td>");
-        put_interval(b, m);
-        fm_html(b, "</td></tr>");
+        if (fm_metric_applies(&p, i))
+            put_metric(page, i);
+        if (i == FM_METRIC_AUC)
+            put_delong(page);
     }
     fm_html(b, "</tbody></table></div>");
 }
@@ -321,9 +351,10 @@ void fm_page_subgroups(const fm_page *page)
 {
     const fm_metric *m = page->e->metrics;
 
-    fm_html(page->b, "<div class=\"wide\"><table><caption>Subgroups by sex and age, with 95 %% intervals. Where one "
-            "class is absent there is no AUC.</caption><thead><tr><th scope=\"col\">Subgroup</th><th "
-            "scope=\"col\">Faces</th><th scope=\"col\">Accuracy</th><th scope=\"col\">AUC</th></tr></thead><tbody>");
+    fm_html(page->b, "<div class=\"wide\"><table><caption>Subgroups by sex and age, with 95 %% intervals; both "
+            "together where there are %d faces or more. Where one class is absent there is no AUC.</caption><thead><tr><th scope=\"col\">Subgroup</th><th "
+            "scope=\"col\">Faces</th><th scope=\"col\">Accuracy</th><th scope=\"col\">AUC</th></tr></thead><tbody>",
+            FM_SUBGROUP_CELL_MIN);
     put_subgroup(page, "all faces", page->e->n, &m[FM_METRIC_ACCURACY], &m[FM_METRIC_AUC], true);
     for (size_t i = 0; i < page->n_groups; i++)
         put_subgroup(page, page->groups[i].name, page->groups[i].n, &page->groups[i].accuracy, &page->groups[i].auc,

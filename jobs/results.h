@@ -25,14 +25,17 @@ typedef struct {
     fm_digest sha256;
 } fm_results_model;
 
-/* A part of the used faces: one sex, one age band. */
+/* A part of the used faces: one sex, one age band, or one of both. */
 typedef struct {
-    char name[64];          /* "male", "age 20-29" */
-    char column[8];         /* "sex", "age" */
+    char name[64];          /* "male", "age 20-29", "male, age 20-29" */
+    char column[16];        /* "sex", "age", "sex and age" */
     size_t n;               /* faces */
     size_t of_class[16];    /* faces of the first 16 classes */
-    fm_metric accuracy, auc;
+    fm_metric accuracy, auc, sensitivity, specificity;
 } fm_subgroup;
+
+/* Faces that a subgroup of one sex and one age band must have. */
+#define FM_SUBGROUP_CELL_MIN 30
 
 /* All borrowed; nothing is freed here. */
 typedef struct {
@@ -57,7 +60,8 @@ typedef struct {
 int fm_results_check(const fm_results *r, fm_err *err);
 
 /* Subgroups by sex and by age band (the study's matching bands, else decades) that
- * have rows, in that order; none where sex or age is unknown everywhere.  A copy of r->groups when there are some.
+ * have rows, then by both where there are FM_SUBGROUP_CELL_MIN or more; none where sex or age is unknown everywhere.
+ * A copy of r->groups when there are some.
  * *out  owned by the caller: free().  Errors: -ENOMEM, -EINVAL. */
 int fm_results_subgroups(const fm_results *r, fm_subgroup **out, size_t *n, fm_err *err);
 

@@ -11,11 +11,14 @@
 
 #include "base/cpu.h"
 #include "base/text.h"
+#include "coordinator/learn/delong.h"
 
 #define FORMAT (JSON_SORT_KEYS | JSON_INDENT(1) | JSON_REAL_PRECISION(12))
 
 typedef struct {
     const fm_results *r;
+    fm_predictions predictions;
+    fm_delong delong;   /* of the AUC */
     bool failed;        /* an allocation failed somewhere */
 } maker;
 
@@ -96,13 +99,45 @@ static json_t *metric(maker *m, const fm_metric *v, int id, uint32_t bootstrap)
     return o;
 }
 
+static json_t *delong(maker *m)
+{
+    json_t *o = json_object();
+
+    put(m, o, "se", real(m->delong.se));
+    put(m, o, "low", real(m->delong.low));
+    put(m, o, "high", real(m->delong.high));
+    if (!isfinite(m->delong.se))
+        put(m, o, "undefined", json_string("two classes are needed, and two subjects with rows of each"));
+    return o;
+}
+
+/* What a metric was asked for with, and what there is beside its bootstrap. */
+static void put_beside(maker *m, json_t *o, int id)
+{
+    const fm_predictions *p = &m->predictions;
+
+    if (id == FM_METRIC_AUC)
+        put(m, o, "delong", delong(m));
+    if (id == FM_METRIC_TOP_K_ACCURACY)
+        put(m, o, "k", count(fm_top_k((uint32_t)p->classes, p->top_k)));
+    if (id == FM_METRIC_PPV_AT_PREVALENCE || id == FM_METRIC_NPV_AT_PREVALENCE)
+        put(m, o, "prevalence", real(p->prevalence));
+}
+
 static json_t *metrics(maker *m)
 {
     const fm_evaluation *e = m->r->evaluation;
     json_t *o = json_object();
 
-    for (int i = 0; i < FM_METRIC_COUNT; i++)
-        put(m, o, fm_metric_name(i), metric(m, &e->metrics[i], i, e->bootstrap));
+    for (int i = 0; i < FM_METRIC_COUNT; i++) {
+        json_t *v;
+
+        if (!fm_metric_applies(&m->predictions, i))
+            continue;
+        v = metric(m, &e->metrics[i], i, e->bootstrap);
+        put_beside(m, v, i);
+        put(m, o, fm_metric_name(i), v);
+    }
     return o;
 }
 
@@ -120,6 +155,8 @@ static json_t *fold(maker *m, const fm_fold_result *f)
     json_t *o = json_object(), *values = json_object(), *undefined = json_object();
 
     for (int i = 0; i < FM_METRIC_COUNT; i++) {
+        if (!fm_metric_applies(&m->predictions, i))
+            continue;
         put(m, values, fm_metric_name(i), real(f->metrics.v[i]));
         if (!isfinite(f->metrics.v[i]))
             put(m, undefined, fm_metric_name(i), json_string(fm_metric_why_undefined(i)));
@@ -200,6 +237,8 @@ static json_t *subgroup(maker *m, const fm_subgroup *g)
         add(m, of_class, count(g->of_class[c]));
     put(m, values, "accuracy", metric(m, &g->accuracy, FM_METRIC_ACCURACY, e->bootstrap));
     put(m, values, "auc", metric(m, &g->auc, FM_METRIC_AUC, e->bootstrap));
+    put(m, values, "sensitivity", metric(m, &g->sensitivity, FM_METRIC_SENSITIVITY, e->bootstrap));
+    put(m, values, "specificity", metric(m, &g->specificity, FM_METRIC_SPECIFICITY, e->bootstrap));
     put(m, o, "name", json_string(g->name));
     put(m, o, "column", json_string(g->column));
     put(m, o, "faces", count(g->n));
@@ -355,15 +394,19 @@ static int append(const char *bytes, size_t n, void *buf)
 
 int fm_results_json(const fm_results *r, fm_buf *out, fm_err *err)
 {
-    maker m = {.r = r};
+    maker m = {.r = r, .predictions = fm_evaluation_predictions(r->evaluation)};
     fm_buf b = FM_BUF_INIT;
     fm_subgroup *groups = NULL;
     size_t n_groups = 0;
     json_t *root = NULL;
     int rc = fm_results_subgroups(r, &groups, &n_groups, err);
 
-    if (rc != 0)
+    if (rc == 0)
+        rc = fm_delong_auc(&m.predictions, &m.delong, err);
+    if (rc != 0) {
+        free(groups);
         return rc;
+    }
     root = whole(&m, groups, n_groups);
     if (m.failed || json_dump_callback(root, append, &b, FORMAT) != 0)
         b.failed = true;

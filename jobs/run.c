@@ -78,12 +78,14 @@ static json_t *number(double v)
 
 static json_t *metrics_of(const fm_evaluation *e)
 {
+    fm_predictions p = fm_evaluation_predictions(e);
     json_t *all = json_object();
 
     for (int i = 0; i < FM_METRIC_COUNT; i++)
-        json_object_set_new(all, fm_metric_name(i),
-                            json_pack("{s:o, s:o, s:o}", "value", number(e->metrics[i].value), "low",
-                                      number(e->metrics[i].low), "high", number(e->metrics[i].high)));
+        if (fm_metric_applies(&p, i))
+            json_object_set_new(all, fm_metric_name(i),
+                                json_pack("{s:o, s:o, s:o}", "value", number(e->metrics[i].value), "low",
+                                          number(e->metrics[i].low), "high", number(e->metrics[i].high)));
     return all;
 }
 

@@ -399,6 +399,8 @@ static int read_evaluate(const fm_yaml *y, const yaml_node_t *node, fm_study *s,
         KEY(STRING, fm_study_evaluate, group, "group", 0, 64),
         KEY(REAL, fm_study_evaluate, test_fraction, "test_fraction", 0.01, 0.99),
         KEY(INT, fm_study_evaluate, bootstrap, "bootstrap", 0, 1000000),
+        KEY(REAL, fm_study_evaluate, prevalence, "prevalence", 1e-6, 0.999999),
+        KEY(INT, fm_study_evaluate, top_k, "top_k", 1, 65536),
     };
 
     return fm_yaml_map(y, node, "evaluate", keys, COUNT(keys), &s->evaluate, err);

@@ -74,6 +74,8 @@ typedef struct {
     int64_t folds, repeats, bootstrap;
     char group[64];             /* column whose equal values stay on one side; subject */
     double test_fraction;       /* holdout */
+    double prevalence;          /* of the positive class where the classifier is to be used; 0: not stated */
+    int64_t top_k;              /* 0: 5 where there are more classes */
 } fm_study_evaluate;
 
 typedef struct {

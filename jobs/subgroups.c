@@ -1,4 +1,4 @@
-/* Subgroups: the evaluation's rows, split once by sex and once by age. */
+/* Subgroups: the evaluation's rows, split by sex, by age, and by both. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,10 +50,47 @@ static void name_band(const bands *b, int i, char *name, size_t size)
         snprintf(name, size, "age %g to below %g", low, high);
 }
 
-/* Group g: first the sexes, then the bands. */
-static bool belongs(const fm_sample *x, int g, const bands *b)
+/* Any sex or any band is -1. */
+typedef struct {
+    int sex, band;
+} cell;
+
+/* Group g: first the sexes, then the bands, then the bands of each sex. */
+static cell cell_of(int g, int n_bands)
 {
-    return g < 2 ? x->sex == (g ? FM_SEX_FEMALE : FM_SEX_MALE) : sample_in_band(b, g - 2, x);
+    static const int sexes[] = {FM_SEX_MALE, FM_SEX_FEMALE};
+
+    if (g < 2)
+        return (cell){sexes[g], -1};
+    g -= 2;
+    return g < n_bands ? (cell){-1, g} : (cell){sexes[g / n_bands - 1], g % n_bands};
+}
+
+static bool belongs(const fm_sample *x, cell c, const bands *b)
+{
+    return (c.sex < 0 || (int)x->sex == c.sex) && (c.band < 0 || sample_in_band(b, c.band, x));
+}
+
+/* Rows of the evaluation that belong; returns how many. */
+static size_t rows_of(const fm_results *r, cell c, const bands *b, uint32_t *rows)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->evaluation->n; i++)
+        if (belongs(&r->samples->v[r->evaluation->sample[i]], c, b))
+            rows[n++] = (uint32_t)i;
+    return n;
+}
+
+static void name_group(cell c, const bands *b, fm_subgroup *to)
+{
+    char age[48] = "";
+
+    if (c.band >= 0)
+        name_band(b, c.band, age, sizeof age);
+    snprintf(to->name, sizeof to->name, "%s%s%s", c.sex >= 0 ? fm_sex_name((fm_sex)c.sex) : "",
+             c.sex >= 0 && c.band >= 0 ? ", " : "", age);
+    snprintf(to->column, sizeof to->column, "%s", c.band < 0 ? "sex" : c.sex < 0 ? "age" : "sex and age");
 }
 
 static int measure(const fm_results *r, const uint32_t *rows, fm_subgroup *to, fm_err *err)
@@ -67,6 +104,8 @@ static int measure(const fm_results *r, const uint32_t *rows, fm_subgroup *to, f
         return rc;
     to->accuracy = metrics[FM_METRIC_ACCURACY];
     to->auc = metrics[FM_METRIC_AUC];
+    to->sensitivity = metrics[FM_METRIC_SENSITIVITY];
+    to->specificity = metrics[FM_METRIC_SPECIFICITY];
     for (size_t i = 0; i < to->n; i++)
         if (r->evaluation->label[rows[i]] < 16)
             to->of_class[r->evaluation->label[rows[i]]]++;
@@ -88,27 +127,22 @@ static int copy_groups(const fm_results *r, fm_subgroup **out, size_t *n, fm_err
 /* From the rows. */
 static int make_groups(const fm_results *r, fm_subgroup **out, size_t *n, fm_err *err)
 {
-    const fm_evaluation *e = r->evaluation;
     bands b = bands_of(r->study);
-    int n_groups = 2 + b.n - 1;
+    int n_bands = b.n - 1, n_groups = 2 + 3 * n_bands;
     fm_subgroup *groups = calloc((size_t)n_groups, sizeof *groups);
-    uint32_t *rows = malloc((e->n + 1) * sizeof *rows);
+    uint32_t *rows = malloc((r->evaluation->n + 1) * sizeof *rows);
     size_t found = 0;
-    int rc = groups && rows ? 0 : fm_fail_nomem(err, "subgroups", e->n * sizeof *rows);
+    int rc = groups && rows ? 0 : fm_fail_nomem(err, "subgroups", r->evaluation->n * sizeof *rows);
 
     for (int g = 0; rc == 0 && g < n_groups; g++) {
         fm_subgroup *to = &groups[found];
+        cell c = cell_of(g, n_bands);
+        size_t faces = rows_of(r, c, &b, rows);
 
-        for (size_t i = 0; i < e->n; i++)
-            if (belongs(&r->samples->v[e->sample[i]], g, &b))
-                rows[to->n++] = (uint32_t)i;
-        if (to->n == 0)
+        if (faces < (c.sex < 0 || c.band < 0 ? 1 : FM_SUBGROUP_CELL_MIN))
             continue;
-        if (g < 2)
-            snprintf(to->name, sizeof to->name, "%s", fm_sex_name(g ? FM_SEX_FEMALE : FM_SEX_MALE));
-        else
-            name_band(&b, g - 2, to->name, sizeof to->name);
-        snprintf(to->column, sizeof to->column, "%s", g < 2 ? "sex" : "age");
+        to->n = faces;
+        name_group(c, &b, to);
         rc = measure(r, rows, to, err);
         found++;
     }

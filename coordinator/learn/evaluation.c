@@ -98,7 +98,8 @@ static void set_known(const fm_plan *plan, const fm_folds *folds, fm_evaluation 
 
 int fm_evaluation_begin(const fm_plan *plan, fm_evaluation *out, fm_err *err)
 {
-    fm_evaluation e = {.n = plan->n, .classes = plan->classes, .bootstrap = plan->bootstrap};
+    fm_evaluation e = {.n = plan->n, .classes = plan->classes, .bootstrap = plan->bootstrap,
+                       .prevalence = plan->prevalence, .top_k = plan->top_k};
     fm_folds folds = {0};
     int rc = fm_plan_check(plan, err);
 
@@ -199,7 +200,8 @@ int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm
 fm_predictions fm_evaluation_predictions(const fm_evaluation *e)
 {
     return (fm_predictions){.n = e->n, .classes = (int)e->classes, .repeats = e->repeats, .label = e->label,
-                            .group = e->subject, .test_fold = e->test_fold, .prob = e->prob};
+                            .group = e->subject, .test_fold = e->test_fold, .prob = e->prob,
+                            .prevalence = e->prevalence, .top_k = e->top_k};
 }
 
 int fm_evaluation_finish(fm_evaluation *e, double *resamples, fm_err *err)

@@ -34,6 +34,8 @@ typedef struct {
     uint32_t classes;
     uint64_t seed;
     uint32_t bootstrap;                 /* resamples; 0: no intervals */
+    double prevalence;                  /* as in fm_predictions */
+    uint32_t top_k;
     fm_head_spec head;
     fm_folds_spec folds;
     size_t n;
@@ -70,6 +72,8 @@ typedef struct {
     uint64_t *confusion;                /* u64 [classes, classes], all repeats; row: true, column: called */
     fm_metric metrics[FM_METRIC_COUNT]; /* pooled over folds, mean over repeats, interval by subject */
     uint32_t bootstrap;
+    double prevalence;                  /* as in the plan */
+    uint32_t top_k;
     uint8_t *head;                      /* the final head, trained on all rows: fm_head_encode's bytes */
     size_t head_size;
 } fm_evaluation;

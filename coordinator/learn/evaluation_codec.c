@@ -14,7 +14,6 @@
 
 #define MAGIC 0x56454d46u       /* "FMEV" */
 #define VERSION 2
-#define HEADER_BYTES (4 + 4 + 2 * FM_DIGEST_BYTES + 8 + 4 * 4 + 8)
 #define FOLD_BYTES (2 * 4 + 2 * 8 + FM_METRIC_COUNT * 8)
 #define FILE_MAX ((size_t)1 << 36)
 #define COUNT_MAX 65536
@@ -76,6 +75,8 @@ void fm_evaluation_encode(const fm_evaluation *e, fm_buf *out)
     fm_buf_u32(out, e->folds);
     fm_buf_u32(out, e->bootstrap);
     fm_buf_u64(out, e->head_size);
+    fm_buf_f64(out, e->prevalence);
+    fm_buf_u32(out, e->top_k);
     put_rows(e, out);
     put_findings(e, out);
     if (out->failed)
@@ -102,6 +103,8 @@ static void get_header(fm_reader *in, fm_evaluation *e)
     e->folds = fm_reader_u32(in);
     e->bootstrap = fm_reader_u32(in);
     e->head_size = fm_reader_u64(in);
+    e->prevalence = fm_reader_f64(in);
+    e->top_k = fm_reader_u32(in);
 }
 
 /* left minus count * each, or -1 when there are fewer. */
@@ -132,7 +135,7 @@ static int sizes_fit(const fm_evaluation *e, size_t bytes)
 /* A probability is there exactly where a fold tested the row. */
 static int get_predictions(fm_reader *in, fm_evaluation *e)
 {
-    int sound = 1;
+    int sound = e->prevalence >= 0.0 && e->prevalence < 1.0;
 
     for (size_t i = 0; i < e->n; i++) {
         e->label[i] = fm_reader_i32(in);

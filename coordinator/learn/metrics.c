@@ -54,6 +54,13 @@ uint32_t fm_top_k(uint32_t classes, uint32_t asked)
     return k < classes ? k : 0;
 }
 
+bool fm_metric_applies(const fm_predictions *p, int metric)
+{
+    if (metric == FM_METRIC_PPV_AT_PREVALENCE || metric == FM_METRIC_NPV_AT_PREVALENCE)
+        return p->prevalence > 0.0 && p->classes == 2;
+    return metric != FM_METRIC_TOP_K_ACCURACY || fm_top_k((uint32_t)p->classes, p->top_k) > 0;
+}
+
 int fm_called_class(const double *prob, int classes)
 {
     int best = 0;

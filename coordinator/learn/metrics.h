@@ -27,6 +27,7 @@
 #ifndef FM_COORDINATOR_LEARN_METRICS_H
 #define FM_COORDINATOR_LEARN_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -89,6 +90,10 @@ int fm_metrics_point(const fm_predictions *p, const uint32_t *rows, size_t n_row
 
 /* The k of top-k accuracy: what is asked for, where it is below the number of classes; 0: there is none. */
 uint32_t fm_top_k(uint32_t classes, uint32_t asked);
+
+/* Is this metric one of p's?  Values at a prevalence need one that is stated, and two classes; top-k accuracy a k.  What
+ * is not is NaN and need not be shown. */
+bool fm_metric_applies(const fm_predictions *p, int metric);
 
 /* Called class of a row's probabilities. */
 int fm_called_class(const double *prob, int classes);

@@ -11,7 +11,7 @@
 #include "coordinator/learn/evaluation.h"
 
 #define MAGIC 0x4c504d46u       /* "FMPL" */
-#define VERSION 1
+#define VERSION 2
 #define ROW_BYTES (FM_DIGEST_BYTES + 5 * 4)
 #define CLASSES_MAX 65536
 #define WIDTH_MAX (1u << 20)
@@ -41,6 +41,8 @@ static void put_body(const fm_plan *p, fm_buf *out)
     fm_buf_u32(out, p->classes);
     fm_buf_u64(out, p->seed);
     fm_buf_u32(out, p->bootstrap);
+    fm_buf_f64(out, p->prevalence);
+    fm_buf_u32(out, p->top_k);
     fm_head_spec_encode(&p->head, out);
     fm_buf_u8(out, p->folds.kind);
     fm_buf_u32(out, p->folds.folds);
@@ -96,6 +98,8 @@ int fm_plan_check(const fm_plan *p, fm_err *err)
     if (p->code_width < 1 || p->code_width > WIDTH_MAX || p->code_offset > WIDTH_MAX)
         return fm_fail(err, -EINVAL, "plan: columns %u to %u of a code, expected at least one and none beyond %u",
                        p->code_offset, p->code_offset + p->code_width, 2 * WIDTH_MAX);
+    if (!(p->prevalence >= 0.0 && p->prevalence < 1.0))
+        return fm_fail(err, -EINVAL, "plan: prevalence %g, expected between 0 and 1, or 0 for none", p->prevalence);
     if (p->n > UINT32_MAX)
         return fm_fail(err, -EINVAL, "plan: %zu rows, expected at most %u", p->n, UINT32_MAX);
     for (size_t i = 0; i < p->n; i++)
@@ -112,6 +116,8 @@ static void get_settings(fm_reader *in, fm_plan *p)
     p->classes = fm_reader_u32(in);
     p->seed = fm_reader_u64(in);
     p->bootstrap = fm_reader_u32(in);
+    p->prevalence = fm_reader_f64(in);
+    p->top_k = fm_reader_u32(in);
     fm_head_spec_decode(in, &p->head);
     p->folds.kind = fm_reader_u8(in);
     p->folds.folds = fm_reader_u32(in);

@@ -284,6 +284,25 @@ static void page_bears_what_is_undefined(void)
     fixture_fini(x);
 }
 
+static void page_bears_what_was_asked_for(void)
+{
+    fixture *x = fixture_make();
+    fm_report report = {.results = &x->results};
+    char *page = page_of(&report);
+
+    CHECK(page && !strstr(page, "PPV at stated prevalence") && !strstr(page, "Top-k"));
+    CHECK(page && strstr(page, "AUC, DeLong") && strstr(page, "Average precision"));
+    free(page);
+    x->evaluation.prevalence = 0.01;
+    x->evaluation.top_k = 1;
+    page = page_of(&report);
+    REQUIRE(page != NULL);
+    check_page(page);
+    CHECK(strstr(page, "PPV at stated prevalence, 0.01<") && strstr(page, "Top-k accuracy, k = 1<"));
+    free(page);
+    fixture_fini(x);
+}
+
 static void chance_is_called_chance(void)
 {
     fixture *x = fixture_make();
@@ -424,6 +443,7 @@ static void markup_escapes_what_it_is_given(void)
 CHECK_MAIN(CHECK_CASE(the_checker_sees_what_is_wrong), CHECK_CASE(page_is_whole_and_fetches_nothing),
            CHECK_CASE(figures_and_tables_are_named), CHECK_CASE(sheet_says_whose_faces_it_shows),
            CHECK_CASE(chips_that_do_not_fit_are_refused), CHECK_CASE(page_bears_what_is_undefined),
+           CHECK_CASE(page_bears_what_was_asked_for),
            CHECK_CASE(chance_is_called_chance), CHECK_CASE(methods_are_those_of_the_study),
            CHECK_CASE(many_classes_and_folds_are_cut_short), CHECK_CASE(choice_is_spread_over_classes_and_rows),
            CHECK_CASE(page_is_written_whole), CHECK_CASE(markup_escapes_what_it_is_given))

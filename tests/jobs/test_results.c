@@ -68,7 +68,9 @@ static void json_holds_what_the_contract_names(void)
     CHECK(!at(root, "counts.left_out.used") && !at(root, "counts.pairs"));
     CHECK_NEAR(number(root, "metrics.accuracy.value"), 7.0 / 9, 1e-12);
     CHECK_NEAR(number(root, "metrics.ece.low"), 0.6, 0);
-    CHECK_INT(json_object_size(at(root, "metrics")), FM_METRIC_COUNT);
+    CHECK_INT(json_object_size(at(root, "metrics")), FM_METRIC_COUNT - 3);     /* neither prevalence nor k */
+    CHECK(number(root, "metrics.auc.delong.se") > 0 && !at(root, "metrics.auc.delong.undefined"));
+    CHECK(!at(root, "metrics.accuracy.delong") && !at(root, "folds.0.metrics.top_k_accuracy"));
     CHECK_INT(json_array_size(at(root, "folds")), 2);
     CHECK_INT(number(root, "folds.1.n_train"), 6);
     CHECK_NEAR(number(root, "folds.0.metrics.auc"), 0.5, 0);
@@ -241,6 +243,65 @@ static void subgroups_by_sex_and_age_band(void)
     fixture_fini(x);
 }
 
+/* The fixture ten times over: cells of sex and band with 30 faces, of which one then loses a face. */
+static void cells_of_sex_and_age_need_thirty_faces(void)
+{
+    fixture *x = fixture_make();
+    fm_evaluation *e = &x->evaluation, many = {.n = 10 * FIXTURE_FACES, .classes = 2, .repeats = 1, .folds = 2};
+    fm_subgroup *g = NULL;
+    size_t n = 0, cells = 0;
+
+    REQUIRE(fm_evaluation_room(&many, NULL) == 0);
+    for (size_t i = 0; i < many.n; i++) {
+        size_t from = i % FIXTURE_FACES;
+
+        many.sample[i] = e->sample[from];
+        many.subject[i] = (uint32_t)i;
+        many.label[i] = e->label[from];
+        many.test_fold[i] = e->test_fold[from];
+        memcpy(many.prob + 2 * i, e->prob + 2 * from, 2 * sizeof *many.prob);
+    }
+    x->study.match = (fm_match_spec){.on = true, .by_age = true, .n_bands = 3, .bands = {10, 40, 60}};
+    x->results.evaluation = &many;
+    for (int turn = 0; turn < 2; turn++) {
+        REQUIRE(fm_results_subgroups(&x->results, &g, &n, NULL) == 0);
+        cells = 0;
+        for (size_t i = 0; i < n; i++)
+            if (strcmp(g[i].column, "sex and age") == 0) {
+                CHECK(g[i].n >= FM_SUBGROUP_CELL_MIN);
+                cells++;
+            }
+        CHECK_INT(cells, turn ? 1 : 2);     /* males of 18, 26, 34; of 42, 50, 58, the last of whom goes */
+        CHECK_STR(g[4].name, "male, age 10-39");
+        CHECK_INT(g[4].n, 30);
+        CHECK(!isnan(g[4].sensitivity.value) && g[4].of_class[1] > 0);
+        free(g);
+        many.n--;
+    }
+    many.n += 2;
+    fm_evaluation_fini(&many);
+    x->results.evaluation = e;
+    fixture_fini(x);
+}
+
+static void what_was_asked_for_is_there(void)
+{
+    fixture *x = fixture_make();
+    fm_buf b = FM_BUF_INIT;
+    json_t *root;
+
+    x->evaluation.prevalence = 0.01;
+    x->evaluation.top_k = 1;
+    REQUIRE(fm_results_json(&x->results, &b, NULL) == 0);
+    root = parse(&b);
+    CHECK_INT(json_object_size(at(root, "metrics")), FM_METRIC_COUNT);
+    CHECK_NEAR(number(root, "metrics.ppv_at_prevalence.prevalence"), 0.01, 0);
+    CHECK_INT(number(root, "metrics.top_k_accuracy.k"), 1);
+    json_decref(root);
+    fm_buf_fini(&b);
+    fixture_fini(x);
+}
+
 static void an_evaluation_of_another_study_is_refused(void)
 {
     fixture *x = fixture_make();
@@ -361,6 +422,8 @@ static void text_becomes_utf8(void)
 
 CHECK_MAIN(CHECK_CASE(json_holds_what_the_contract_names), CHECK_CASE(only_run_depends_on_the_run),
            CHECK_CASE(what_is_undefined_is_null_and_says_why), CHECK_CASE(predictions_read_back_exactly),
-           CHECK_CASE(subgroups_by_sex_and_age_band), CHECK_CASE(an_evaluation_of_another_study_is_refused),
+           CHECK_CASE(subgroups_by_sex_and_age_band),
+           CHECK_CASE(cells_of_sex_and_age_need_thirty_faces), CHECK_CASE(what_was_asked_for_is_there),
+           CHECK_CASE(an_evaluation_of_another_study_is_refused),
            CHECK_CASE(files_are_written_whole), CHECK_CASE(ledger_has_a_row_a_photograph),
            CHECK_CASE(ledger_is_written_without_any_facts), CHECK_CASE(text_becomes_utf8))

@@ -21,7 +21,8 @@ static void contract_example_is_read(void)
                        "  chip: {size: 150, padding: 0.25}\n  mask: none\n"
                        "encoder: {model: dlib-resnet, code: embedding}\ntask: {label: age>=40}\n"
                        "head: {kind: fc, hidden: 32, dropout: 0.25, l2: 1e-3, learning_rate: 1e-3, batch: 10, epochs: 5}\n"
-                       "evaluate: {split: kfold, folds: 10, repeats: 2, group: subject, test_fraction: 0.5, bootstrap: 100}\n"
+                       "evaluate: {split: kfold, folds: 10, repeats: 2, group: subject, test_fraction: 0.5, bootstrap: 100,\n"
+                       "  prevalence: 0.02, top_k: 3}\n"
                        "store: {encrypt: false}\ncluster: {nodes: 1, ranks: 0}\n", &err);
 
     REQUIRE(s != NULL);
@@ -35,6 +36,7 @@ static void contract_example_is_read(void)
     CHECK(s->embedding && s->task.kind == FM_TASK_AGE && s->task.age == 40);
     CHECK_INT(s->head.hidden, 32);
     CHECK_INT(s->evaluate.folds, 10);
+    CHECK(s->evaluate.prevalence == 0.02 && s->evaluate.top_k == 3);
 }
 
 static void mistakes_name_line_and_remedy(void)
@@ -43,6 +45,7 @@ static void mistakes_name_line_and_remedy(void)
         {"name: x\n" COHORT "encodre: {}\n", -EINVAL, ":3: study: unknown key \"encodre\"; did you mean \"encoder\""},
         {"name: x\n" COHORT "head: {epochs: many}\n", -EINVAL, ":3: epochs: expected a whole number"},
         {"name: x\n" COHORT "head: {epochs: 0}\n", -EINVAL, "from 1 to"},
+        {"name: x\n" COHORT "evaluate: {prevalence: 2}\n", -EINVAL, "prevalence"},
         {"name: x\n" COHORT "recipe: {landmarks: 7}\n", -EINVAL, "5 or 68"},
         {"name: x\n", -EINVAL, "\"cohorts\" is missing"},
         {"name: x\nname: y\n" COHORT, -EINVAL, ":2: study: key \"name\" stands here twice"},

@@ -18,6 +18,8 @@ static void study_make(fm_plan *plan, float *x, uint32_t classes)
     plan->classes = classes;
     plan->seed = 77;
     plan->bootstrap = 60;
+    plan->prevalence = 0.2;
+    plan->top_k = 2;
     plan->head.hidden = 8;
     plan->head.learning_rate = 0.01;
     plan->folds.folds = 3;
@@ -113,6 +115,7 @@ static void what_an_evaluation_holds(void)
     fm_digest want;
     fm_head *head;
     const fm_codes codes = {x, D, D, NULL, N};
+    fm_predictions p;
     uint64_t called = 0;
 
     study_make(&plan, x, 2);
@@ -134,9 +137,13 @@ static void what_an_evaluation_holds(void)
     for (int i = 0; i < 4; i++)
         called += e.confusion[i];
     CHECK_INT(called, 96);
+    p = fm_evaluation_predictions(&e);
+    CHECK(p.prevalence == 0.2 && p.top_k == 2);
     for (int k = 0; k < FM_METRIC_COUNT; k++)
-        CHECK(isnan(e.metrics[k].value) ||
-              (e.metrics[k].low <= e.metrics[k].value && e.metrics[k].value <= e.metrics[k].high));
+        if (fm_metric_applies(&p, k))
+            CHECK(e.metrics[k].low <= e.metrics[k].value && e.metrics[k].value <= e.metrics[k].high);
+        else
+            CHECK(k == FM_METRIC_TOP_K_ACCURACY && isnan(e.metrics[k].value));      /* two classes, k 2 */
     CHECK(e.metrics[FM_METRIC_AUC].value > 0.6);
     REQUIRE(fm_head_decode(e.head, e.head_size, &head, NULL) == 0);
     CHECK(fm_head_width(head) == D && fm_head_score(head, &codes, again, NULL) == 0);
@@ -214,6 +221,16 @@ static void plans_and_their_digest(void)
     back.rows[N - 1].fold++;
     CHECK(fm_plan_digest(&back, &other, NULL) == 0 && !fm_digest_equal(&first, &other));
     back.rows[N - 1].fold--;
+    back.prevalence = 0.3;
+    CHECK(fm_plan_digest(&back, &other, NULL) == 0 && !fm_digest_equal(&first, &other));
+    back.prevalence = 1;
+    CHECK_INT(fm_plan_check(&back, NULL), -EINVAL);
+    back.prevalence = NAN;
+    CHECK_INT(fm_plan_check(&back, NULL), -EINVAL);
+    back.prevalence = 0.2;
+    back.top_k++;
+    CHECK(fm_plan_digest(&back, &other, NULL) == 0 && !fm_digest_equal(&first, &other));
+    back.top_k--;
     back.seed++;
     CHECK(fm_plan_digest(&back, &other, NULL) == 0 && !fm_digest_equal(&first, &other));
     fm_buf_fini(&a);
