@@ -26,6 +26,7 @@ static const verb verbs[] = {
     {"submit", NULL, "the same under SLURM"},
     {"status", fm_verb_status, "progress of a run, once"},
     {"watch", fm_verb_status, "progress of a run, live"},
+    {"compare", fm_verb_compare, "two studies on the faces that both tested"},
     {"verify", fm_verb_verify, "prove store and results whole"},
     {"digest", fm_verb_digest, "one digest of all chips and codes"},
     {"export", fm_verb_export, "ledger, faces, chips, codes or predictions to a folder"},

@@ -62,6 +62,29 @@ verify_names_damage() {
     status 1 "$FACEMILL" verify "$work/damaged"
 }
 
+studies_are_compared() {
+    status 0 "$FACEMILL" compare "$out" "$out" --json
+    cp "$work/said" "$work/same.json"
+    expect "difference of a study to itself" "$(value "$work/same.json" auc.difference)" 0.0
+    expect "exact p" "$(value "$work/same.json" mcnemar.exact_p)" 1.0
+    sed 's/kind: fc/kind: logistic/' "$faces/study.yaml" >"$faces/other.yaml"
+    cmp -s "$faces/study.yaml" "$faces/other.yaml" && fail "the other study is the same one"
+    "$FACEMILL" run "$faces/other.yaml" --ranks 2 --out "$work/other" >/dev/null 2>&1 || fail "the other study failed"
+    status 0 "$FACEMILL" compare "$out" "$work/other" --json
+    cp "$work/said" "$work/compared.json"
+    for k in first second; do
+        dir=$([ $k = first ] && echo "$out" || echo "$work/other")
+        holds "AUC of the $k" "($(value "$work/compared.json" auc.$k) - $(value "$dir/results.json" metrics.auc.value))^2 < 1e-18"
+    done
+    expect "faces" "$(value "$work/compared.json" faces)" "$(value "$out/results.json" counts.faces)"
+    expect "only one" "$(value "$work/compared.json" only_first)" 0
+    status 0 "$FACEMILL" compare "$out" "$work/other"
+    said "McNemar"
+    status 3 "$FACEMILL" compare "$out" "$work"
+    said "no finished study"
+    status 2 "$FACEMILL" compare "$out"
+}
+
 exports_are_what_they_say() {
     status 2 "$FACEMILL" export "$out" --what chips --to "$work/e"
     said "identifiable"
@@ -86,5 +109,5 @@ an_installed_program_runs() {
 }
 
 cases doctor_finds_a_sound_machine_sound doctor_finds_missing_and_damaged_models doctor_finds_mpi_that_cannot_start \
-    doctor_finds_locks_that_do_not_work doctor_finds_more_ranks_than_cores verify_names_damage exports_are_what_they_say \
-    an_installed_program_runs
+    doctor_finds_locks_that_do_not_work doctor_finds_more_ranks_than_cores verify_names_damage studies_are_compared \
+    exports_are_what_they_say an_installed_program_runs
