@@ -24,7 +24,7 @@ typedef struct {
     size_t subjects;        /* groups that have a row which both tested */
     size_t rows;            /* which both tested, in the first repeat */
     fm_paired auc;          /* fm_delong_compare, all repeats */
-    fm_paired accuracy;     /* first repeat; variance from the subjects' sums, as of a ratio (Cochran 1977, 6.12;
+    fm_paired accuracy;     /* first repeat; variance from the subjects' sums, as of a ratio (Cochran 1977;
                              * Obuchowski 1998): subjects with several rows are allowed for */
     fm_mcnemar mcnemar;     /* first repeat */
 } fm_comparison;
