@@ -177,8 +177,8 @@ static void put_delong(const fm_page *page)
 
     if (!isfinite(page->delong.se))
         return;
-    fm_html(page->b, "<tr><th scope=\"row\">AUC, DeLong<span>the same with an interval that is not resampled</span></th>"
-            "<td class=\"value\">");
+    fm_html(page->b, "<tr><th scope=\"row\">AUC, DeLong<span>the same with an interval that is not resampled</span>"
+            "</th><td class=\"value\">");
     put_value(page->b, m.value);
     fm_html(page->b, "</td><td>");
     put_interval(page->b, &m);
@@ -352,8 +352,9 @@ void fm_page_subgroups(const fm_page *page)
     const fm_metric *m = page->e->metrics;
 
     fm_html(page->b, "<div class=\"wide\"><table><caption>Subgroups by sex and age, with 95 %% intervals; both "
-            "together where there are %d faces or more. Where one class is absent there is no AUC.</caption><thead><tr><th scope=\"col\">Subgroup</th><th "
-            "scope=\"col\">Faces</th><th scope=\"col\">Accuracy</th><th scope=\"col\">AUC</th></tr></thead><tbody>",
+            "together where there are %d faces or more. Where one class is absent there is no AUC.</caption><thead><tr>"
+            "<th scope=\"col\">Subgroup</th><th scope=\"col\">Faces</th><th scope=\"col\">Accuracy</th>"
+            "<th scope=\"col\">AUC</th></tr></thead><tbody>",
             FM_SUBGROUP_CELL_MIN);
     put_subgroup(page, "all faces", page->e->n, &m[FM_METRIC_ACCURACY], &m[FM_METRIC_AUC], true);
     for (size_t i = 0; i < page->n_groups; i++)

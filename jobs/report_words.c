@@ -230,6 +230,11 @@ static void put_statistics(const fm_page *page)
     if (page->e->bootstrap)
         fm_html(page->b, " Intervals are the 2.5th and 97.5th percentiles of %s bootstrap resamples of %s.",
                 fm_grouped(page->e->bootstrap, resamples), fm_page_group_word(page));
+    if (isfinite(page->delong.se))
+        fm_html(page->b, " DeLong's interval of the AUC (DeLong et al. 1988) allows for %s with several faces "
+                "(Obuchowski 1997).", fm_page_group_word(page));
+    if (page->e->prevalence > 0 && page->e->classes == 2)
+        fm_html(page->b, " Predictive values are also given for a prevalence of %g.", page->e->prevalence);
     fm_html(page->b, " Computed with facemill %s; seed %.0f.", FM_VERSION, (double)study_of(page)->seed);
 }
 
@@ -239,6 +244,9 @@ static void put_references(const fm_page *page)
     fm_buf *b = page->b;
 
     fm_html(b, "<ul class=\"refs\">");
+    if (isfinite(page->delong.se))
+        fm_html(b, "<li>DeLong et al. Comparing the areas under two or more correlated receiver operating "
+                "characteristic curves. Biometrics 44, 1988.</li>");
     if (s->head.kind == FM_STUDY_LOGISTIC)
         fm_html(b, "<li>Fan et al. LIBLINEAR: a library for large linear classification. JMLR 9, 2008.</li>");
     if (strcmp(s->encoder, "dlib-resnet") == 0)
@@ -248,6 +256,8 @@ static void put_references(const fm_page *page)
     if (s->head.kind == FM_STUDY_FC)
         fm_html(b, "<li>Kingma and Ba. Adam: a method for stochastic optimization. ICLR 2015.</li>"
                 "<li>Liang et al. Journal of Medical Internet Research 22(4):e17234, 2020.</li>");
+    if (isfinite(page->delong.se))
+        fm_html(b, "<li>Obuchowski. Nonparametric analysis of clustered ROC curve data. Biometrics 53, 1997.</li>");
     fm_html(b, "</ul>");
 }
 

@@ -291,7 +291,7 @@ static void page_bears_what_was_asked_for(void)
     char *page = page_of(&report);
 
     CHECK(page && !strstr(page, "PPV at stated prevalence") && !strstr(page, "Top-k"));
-    CHECK(page && strstr(page, "AUC, DeLong") && strstr(page, "Average precision"));
+    CHECK(page && strstr(page, "AUC, DeLong") && strstr(page, "Average precision") && strstr(page, "Obuchowski"));
     free(page);
     x->evaluation.prevalence = 0.01;
     x->evaluation.top_k = 1;
@@ -299,6 +299,7 @@ static void page_bears_what_was_asked_for(void)
     REQUIRE(page != NULL);
     check_page(page);
     CHECK(strstr(page, "PPV at stated prevalence, 0.01<") && strstr(page, "Top-k accuracy, k = 1<"));
+    CHECK(strstr(page, "for a prevalence of 0.01.") != NULL);
     free(page);
     fixture_fini(x);
 }
