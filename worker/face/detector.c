@@ -40,6 +40,7 @@ typedef struct {
     const fm_image *image;
     int cells_x, cells_y;           /* cells */
     int nx, ny;                     /* feature cells: without the border */
+    uint8_t *colours[3];            /* rows, colours apart; one more than FM_HOG_ROW can be read */
     float *magnitude;               /* [width] */
     int32_t *bin;                   /* [width] */
     float *row;                     /* [(cells_x + 2) * 18], one pixel row's votes */
@@ -95,7 +96,7 @@ static size_t padded(size_t n)
 /* Cut the level's arrays out of d->memory, which grows when it must. */
 static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *err)
 {
-    size_t width = padded((size_t)image->width), total, votes;
+    size_t width = padded((size_t)image->width), total, votes, colours;
     float *at;
 
     *l = (level){.image = image, .cells_x = (int)((float)image->width / FM_HOG_CELL + 0.5f),
@@ -109,7 +110,8 @@ static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *e
     l->plane_row = (int64_t)padded((size_t)l->nx + FM_HOG_PAD + FM_HOG_SLACK);
     l->plane_stride = l->plane_row * (l->ny + FM_HOG_PAD);
     l->answer_stride = (int64_t)padded((size_t)l->nx + 64);
-    total = 2 * width + votes * (size_t)(l->cells_y + 3) + padded((size_t)l->cells_x * (size_t)l->cells_y) +
+    colours = padded((3 * FM_HOG_ROW(l->image->width) + 64) / sizeof(float));
+    total = 3 * colours + 2 * width + votes * (size_t)(l->cells_y + 3) + padded((size_t)l->cells_x * (size_t)l->cells_y) +
             FM_HOG_BINS * (size_t)l->bins_stride + FM_HOG_PLANES * (size_t)l->plane_stride +
             FM_HOG_FILTERS * (size_t)l->answer_stride + 64;
     if (total > d->memory_floats) {
@@ -121,9 +123,11 @@ static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *e
         d->memory_floats = total;
     }
     at = d->memory;
-    memset(at, 0, total * sizeof *at);
+    for (int i = 0; i < 3; i++)
+        l->colours[i] = (uint8_t *)at, at += colours;
     l->magnitude = at, at += width;
     l->bin = (int32_t *)(void *)at, at += width;
+    memset(at, 0, votes * (size_t)(l->cells_y + 3) * sizeof *at);
     l->row = at, at += votes;
     l->histogram = at, at += votes * (size_t)(l->cells_y + 2);
     l->norm = at, at += padded((size_t)l->cells_x * (size_t)l->cells_y);
@@ -162,14 +166,17 @@ static void histograms(const fm_detector *d, const level *l)
     int n_wide = visible_x - 7 > 1 ? 1 + (visible_x - 7 - 1 + 7) / 8 * 8 : 1;
     size_t stride = histogram_stride(l);
 
+    for (int y = 0; y < 2 && y < visible_y; y++)
+        d->k->split(im->pixels + (size_t)y * im->stride_bytes, visible_x + 1, l->colours[y]);
     for (int y = 1; y < visible_y; y++) {
-        const uint8_t *row = im->pixels + (size_t)y * im->stride_bytes;
         float yp = ((float)y + 0.5f) / FM_HOG_CELL - 0.5f;
         int cell = (int)floorf(yp);
         float lower = yp - (float)cell;
         float *upper_row = l->histogram + (size_t)(cell + 1) * stride;
 
-        d->k->gradient(row - im->stride_bytes, row, row + im->stride_bytes, visible_x + 1, n_wide, l->magnitude, l->bin);
+        d->k->split(im->pixels + (size_t)(y + 1) * im->stride_bytes, visible_x + 1, l->colours[(y + 1) % 3]);
+        d->k->gradient(l->colours[(y - 1) % 3], l->colours[y % 3], l->colours[(y + 1) % 3], visible_x + 1, n_wide,
+                       l->magnitude, l->bin);
         vote(l, visible_x);
         d->k->spread(l->row, 1 - lower, upper_row, lower, upper_row + stride, (l->cells_x + 2) * FM_HOG_BINS);
     }
@@ -188,8 +195,26 @@ static void norms(const level *l)
         }
 }
 
+/* Cells around the features that filters may reach count as 0. */
+static void border(const level *l)
+{
+    size_t row = (size_t)l->plane_row * sizeof(float);
+
+    for (int p = 0; p < FM_HOG_PLANES; p++) {
+        float *plane = l->planes + p * l->plane_stride;
+
+        memset(plane, 0, 4 * row);
+        memset(plane + (l->ny + 4) * l->plane_row, 0, (FM_HOG_PAD - 4) * row);
+        for (int y = 4; y < l->ny + 4; y++) {
+            memset(plane + y * l->plane_row, 0, 4 * sizeof(float));
+            memset(plane + y * l->plane_row + 4 + l->nx, 0, (FM_HOG_PAD - 4) * sizeof(float));
+        }
+    }
+}
+
 static void planes(const fm_detector *d, const level *l)
 {
+    border(l);
     for (int y = 0; y < l->ny; y++) {
         const float *h = l->histogram + (size_t)(y + 2) * histogram_stride(l) + 2 * FM_HOG_BINS;
         const float *norm[3];

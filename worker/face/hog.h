@@ -19,9 +19,13 @@ enum {
     FM_HOG_SLACK = 80       /* floats readable after each row of features */
 };
 
+#define FM_HOG_ROW(width) (((size_t)(width) + 127) & ~(size_t)63)    /* bytes of a colour, some of them spare */
+
 typedef struct {
+    /* A row's colours apart: rgb u8 [width, 3] to planes u8 [3][FM_HOG_ROW(width)]. */
+    void (*split)(const uint8_t *rgb, int width, uint8_t *planes);
     /* Gradient of the strongest colour at columns 1 .. width - 2 of a row.
-     * above, row, below  u8 [3 * width] RGB.
+     * above, row, below  as split left them.
      * n_wide             columns 1 .. n_wide - 1 break ties towards the later colour, the rest towards the earlier.
      * magnitude          f32 [width], squared lengths' roots.   bin  i32 [width], 0 .. 17. */
     void (*gradient)(const uint8_t *above, const uint8_t *row, const uint8_t *below, int width, int n_wide,
@@ -39,6 +43,13 @@ typedef struct {
      * weights  f32 [31][10][10][5].   out f32 [5][out_stride]; columns 0 .. n - 1, up to 63 more are overwritten. */
     void (*filter)(const float *planes, int64_t plane_stride, int64_t row_stride, const float *weights, int n,
                    float *out, int64_t out_stride);
+    /* n pixels between two rows of a photograph, the same bits whatever the instruction set.
+     * top, bottom  u8 RGB rows, bytes_readable each.
+     * left         [n] byte offsets of the pixels to the left, ascending; 6 bytes from there are in the row.
+     * fraction     [n] how far to the right of it, 0 to 1.   down  how far below top, 0 to 1.
+     * out          u8 [n, 3], cut, not rounded. */
+    void (*blend)(const uint8_t *top, const uint8_t *bottom, int bytes_readable, const int *left, const float *fraction,
+                  double down, int n, uint8_t *out);
 } fm_hog_kernels;
 
 const fm_hog_kernels *fm_hog_kernels_for(fm_isa isa);

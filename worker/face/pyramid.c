@@ -9,11 +9,14 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "worker/face/hog.h"
+
 typedef struct {
     int n_single;           /* columns done in single precision; the rest in double */
-    int *left, *right;      /* [width] byte offsets into a row */
-    float *fraction;        /* [width] */
-    double *fraction_d;     /* [width] */
+    int *left;              /* [width] byte offsets into a row */
+    int *right;             /* [width], from n_single: before that the next pixel */
+    float *fraction;        /* [width], up to n_single */
+    double *fraction_d;     /* [width], from n_single */
 } columns;
 
 static void columns_fini(columns *c)
@@ -39,7 +42,6 @@ static void columns_single(columns *c, int in_width, int out_width, double scale
             int left = (int)x[k];
 
             c->left[c->n_single + k] = 3 * left;
-            c->right[c->n_single + k] = 3 * (left + 1);
             c->fraction[c->n_single + k] = x[k] - (float)left;
         }
     }
@@ -69,19 +71,10 @@ static int columns_init(columns *c, int in_width, int out_width, double scale, f
     return 0;
 }
 
-static void row(const columns *c, const uint8_t *top, const uint8_t *bottom, double tb, int width, uint8_t *out)
+/* The columns where a right neighbour would leave the image. */
+static void row_end(const columns *c, const uint8_t *top, const uint8_t *bottom, double tb, int width, uint8_t *out)
 {
-    float f = (float)tb, inverse = (float)(1 - tb);
-
-    for (int i = 0; i < c->n_single; i++, out += 3) {
-        float lr = c->fraction[i], rl = 1 - lr;
-        float tl = inverse * rl, tr = inverse * lr, bl = f * rl, br = f * lr;
-        const uint8_t *a = top + c->left[i], *b = top + c->right[i], *p = bottom + c->left[i],
-                      *q = bottom + c->right[i];
-
-        for (int k = 0; k < 3; k++)
-            out[k] = (uint8_t)(int)fmaf(br, q[k], fmaf(bl, p[k], fmaf(tr, b[k], tl * a[k])));
-    }
+    out += 3 * (size_t)c->n_single;
     for (int i = c->n_single; i < width; i++, out += 3) {
         double lr = c->fraction_d[i];
         const uint8_t *a = top + c->left[i], *b = top + c->right[i], *p = bottom + c->left[i],
@@ -96,18 +89,23 @@ int fm_image_resize(const fm_image *in, fm_image *out, fm_err *err)
 {
     double x_scale = (in->width - 1) / (double)(out->width > 1 ? out->width - 1 : 1);
     double y_scale = (in->height - 1) / (double)(out->height > 1 ? out->height - 1 : 1), y = -y_scale;
+    const fm_hog_kernels *k = fm_hog_kernels_for(fm_cpu_isa());     /* bits do not depend on it */
     columns c;
     int rc = columns_init(&c, in->width, out->width, x_scale, err);
 
     for (int r = 0; rc == 0 && r < out->height; r++) {
+        const uint8_t *above, *below;
+        uint8_t *to = out->pixels + (size_t)r * out->stride_bytes;
         int top, bottom;
 
         y += y_scale;
         top = (int)floor(y);
         top = top > in->height - 1 ? in->height - 1 : top;
         bottom = top + 1 < in->height ? top + 1 : in->height - 1;
-        row(&c, in->pixels + (size_t)top * in->stride_bytes, in->pixels + (size_t)bottom * in->stride_bytes, y - top,
-            out->width, out->pixels + (size_t)r * out->stride_bytes);
+        above = in->pixels + (size_t)top * in->stride_bytes;
+        below = in->pixels + (size_t)bottom * in->stride_bytes;
+        k->blend(above, below, 3 * in->width, c.left, c.fraction, y - top, c.n_single, to);
+        row_end(&c, above, below, y - top, out->width, to);
     }
     columns_fini(&c);
     return rc;
