@@ -2,10 +2,12 @@
  *
  * A residual stage keeps two tensors, each with a border of zeros that is
  * written once: x, what the blocks add to, and mid, what lies between a block's
- * two convolutions.  SAME convolutions are 36 matrix products over tiles of 4 x 4
- * pixels (a quarter of the multiplications), done for as many tiles at a time as
- * stay in the second-level cache; the others are one product whose rows are
- * windows of the input, read in place.
+ * two convolutions.  Convolutions of every pixel are Winograd's: a matrix product
+ * for each point of tiles of 4 x 4 or 6 x 6 pixels, which takes a quarter or less
+ * of the multiplications, over as many tiles at a time as stay in the
+ * second-level cache.  So is the first one, over pixels taken two by two.  Those
+ * that halve the picture are one product whose rows are windows of the input,
+ * read in place: there tiles would save little.
  *
  * A tile or window knows nothing of its neighbours in the batch, so a code does
  * not depend on them. */
@@ -21,9 +23,13 @@
 
 enum {
     STAGES = 5,
-    STEM_SIDE = 72,             /* pixels after the first convolution */
+    FOLDED_SIDE = 75,           /* pixels of a chip taken two by two */
+    FOLDED_PADDED = 78,         /* what whole tiles read of it */
+    FOLDED_CHANNELS = 16,       /* of which FM_FOLDED count */
+    STEM_TILES = 15,            /* across */
+    STEM_ROWS = 10,             /* of the first convolution that are kept: two rows of tiles */
+    STEM_SIDE = 75,
     STEM_CHANNELS = 32,
-    TILES_MAX = 32,             /* transformed at a time */
     ROWS_MAX = FM_ENCODER_BATCH * 17 * 17
 };
 
@@ -37,8 +43,8 @@ typedef struct {
 } stage_shape;
 
 static const stage_shape stages[STAGES] = {
-    {35, 38, 32, 1, 3, 0, 24},  {17, 22, 64, 7, 4, 17, 24}, {8, 10, 128, 15, 3, 8, 32},
-    {4, 6, 256, 21, 3, 3, 16},  {2, 4, 256, 27, 1, 1, 0}};
+    {35, 38, 32, 1, 3, 0, 18}, {17, 20, 64, 7, 4, 17, 18}, {8, 10, 128, 15, 3, 8, 32},
+    {4, 6, 256, 21, 3, 3, 16}, {2, 4, 256, 27, 1, 1, 0}};
 
 struct fm_encoder {
     const uint8_t *packed;
@@ -46,10 +52,10 @@ struct fm_encoder {
     fm_packed_layout layout;
     float mean[3];
     float *memory;              /* one block for everything below */
-    float *picture;             /* [150][150][3] */
-    float *stem[3];             /* [72][32] rows of the first convolution */
+    float *folded;              /* [78][78][16] */
+    float *stem;                /* [10][75][32] rows of the first convolution */
     float *x[STAGES], *mid[STAGES];     /* [batch][padded][padded][channels] */
-    float *points, *sums;       /* [36][tiles][channels] */
+    float *points, *sums;       /* [points][tiles][channels] */
     float *pooled, *embedding;  /* [batch][256], [batch][128] */
     int32_t *in_at, *out_at;    /* [ROWS_MAX] */
 };
@@ -101,22 +107,34 @@ static float *part(float *memory, size_t *used, size_t floats)
     return at;
 }
 
+static const fm_tile_kernels *tile_kernels(const fm_encoder *e, int conv)
+{
+    return fm_packed_points(conv) == e->k->six.points ? &e->k->six : &e->k->four;
+}
+
+/* Floats that the points of a stage's tiles take. */
+static size_t points_floats(const fm_encoder *e, const stage_shape *s)
+{
+    int points = tile_kernels(e, s->first + 1)->points;
+
+    return (size_t)(points * points * s->tiles * s->channels);
+}
+
 static size_t lay_out(fm_encoder *e, float *memory)
 {
-    size_t used = 0, tiles = 0;
+    size_t used = 0, floats = (size_t)(e->k->five.points * e->k->five.points * STEM_TILES * STEM_CHANNELS);
 
-    e->picture = part(memory, &used, FM_ENCODER_CHIP * FM_ENCODER_CHIP * 3);
-    for (int i = 0; i < 3; i++)
-        e->stem[i] = part(memory, &used, STEM_SIDE * STEM_CHANNELS);
+    e->folded = part(memory, &used, FOLDED_PADDED * FOLDED_PADDED * FOLDED_CHANNELS);
+    e->stem = part(memory, &used, STEM_ROWS * STEM_SIDE * STEM_CHANNELS);
     for (int s = 0; s < STAGES; s++) {
-        size_t n = (size_t)(FM_TILE_POINTS * stages[s].tiles * stages[s].channels);
+        size_t n = points_floats(e, &stages[s]);
 
         e->x[s] = part(memory, &used, stage_floats(&stages[s]));
         e->mid[s] = part(memory, &used, stage_floats(&stages[s]));
-        tiles = n > tiles ? n : tiles;
+        floats = n > floats ? n : floats;
     }
-    e->points = part(memory, &used, tiles);
-    e->sums = part(memory, &used, tiles);
+    e->points = part(memory, &used, floats);
+    e->sums = part(memory, &used, floats);
     e->pooled = part(memory, &used, FM_ENCODER_BATCH * FM_ENCODER_POOLED);
     e->embedding = part(memory, &used, FM_ENCODER_BATCH * FM_ENCODER_EMBEDDING);
     e->in_at = (int32_t *)(void *)part(memory, &used, ROWS_MAX);
@@ -155,26 +173,58 @@ static size_t pixel(const stage_shape *s, int image, int y, int x)
     return (size_t)(((image * s->padded + y + 1) * s->padded + x + 1) * s->channels);
 }
 
-/* The first convolution, row by row, and the pooling after it. */
+static const float no_bias[256];
+
+/* For each of n points the product of tiles x in pixels with in x out weights, from e->points to e->sums.
+ * stride  floats from a tile's pixel to the next tile's: in, or more. */
+static void multiply_tiles(fm_encoder *e, int conv, int n, int tiles, int in, int stride, int out)
+{
+    fm_gemm g = {.a_at = e->in_at, .rows = tiles, .segments = 1, .segment = in, .bias = no_bias, .columns = out,
+                 .c_at = e->out_at};
+
+    for (int i = 0; i < tiles; i++) {
+        e->in_at[i] = i * stride;
+        e->out_at[i] = i * out;
+    }
+    for (ptrdiff_t p = 0; p < n; p++) {
+        g.a = e->points + p * tiles * stride;
+        g.b = weights(e, conv) + p * in * out;
+        g.c = e->sums + p * tiles * out;
+        e->k->gemm(&g);
+    }
+}
+
+/* A row of tiles of the first convolution, into the rows of e->stem that it is due. */
+static void stem_tiles(fm_encoder *e, int row)
+{
+    const fm_tile_kernels *t = &e->k->five;
+    const float *in = e->folded + (ptrdiff_t)row * t->side * FOLDED_PADDED * FOLDED_CHANNELS;
+    float *out = e->stem + (ptrdiff_t)(row * t->side % STEM_ROWS) * STEM_SIDE * STEM_CHANNELS;
+
+    for (ptrdiff_t x = 0; x < STEM_TILES; x++)
+        t->in(in + x * t->side * FOLDED_CHANNELS, FOLDED_PADDED * FOLDED_CHANNELS, FOLDED_CHANNELS,
+              e->points + x * FOLDED_CHANNELS, STEM_TILES * FOLDED_CHANNELS);
+    multiply_tiles(e, 0, t->points * t->points, STEM_TILES, FM_FOLDED, FOLDED_CHANNELS, STEM_CHANNELS);
+    for (ptrdiff_t x = 0; x < STEM_TILES; x++)
+        t->out(e->sums + x * STEM_CHANNELS, STEM_TILES * STEM_CHANNELS, STEM_CHANNELS, bias(e, 0),
+               out + x * t->side * STEM_CHANNELS, STEM_SIDE * STEM_CHANNELS, t->side, t->side, false);
+}
+
+/* The first convolution and the pooling after it, which follows as soon as its three rows are there. */
 static void stem(fm_encoder *e, const uint8_t *chip, int image)
 {
-    fm_gemm g = {.a = e->picture, .a_at = e->in_at, .rows = STEM_SIDE, .segments = 7, .segment = 7 * 3,
-                 .segment_stride = FM_ENCODER_CHIP * 3, .b = weights(e, 0), .bias = bias(e, 0),
-                 .columns = STEM_CHANNELS, .c_at = e->out_at, .relu = true};
+    int pooled = 0, side = e->k->five.side;
 
-    for (int i = 0; i < FM_ENCODER_CHIP * FM_ENCODER_CHIP * 3; i++)
-        e->picture[i] = ((float)chip[i] - e->mean[i % 3]) / 256;
-    for (int x = 0; x < STEM_SIDE; x++) {
-        e->in_at[x] = 2 * x * 3;
-        e->out_at[x] = x * STEM_CHANNELS;
-    }
-    for (int y = 0; y < STEM_SIDE - 1; y++) {
-        g.a = e->picture + (ptrdiff_t)y * 2 * FM_ENCODER_CHIP * 3;
-        g.c = e->stem[y % 3];
-        e->k->gemm(&g);
-        if (y >= 2 && y % 2 == 0)
-            e->k->largest((const float *const[3]){e->stem[(y - 2) % 3], e->stem[(y - 1) % 3], e->stem[y % 3]},
-                          STEM_CHANNELS, stages[0].side, e->x[0] + pixel(&stages[0], image, y / 2 - 1, 0));
+    e->k->fold(chip, FM_ENCODER_CHIP, e->mean, e->folded, FOLDED_PADDED * FOLDED_CHANNELS);
+    for (int row = 0; pooled < stages[0].side; row++) {
+        stem_tiles(e, row);
+        for (; pooled < stages[0].side && 2 * pooled + 2 < (row + 1) * side; pooled++) {
+            const float *rows[3];
+
+            for (int i = 0; i < 3; i++)
+                rows[i] = e->stem + (ptrdiff_t)((2 * pooled + i) % STEM_ROWS) * STEM_SIDE * STEM_CHANNELS;
+            e->k->largest(rows, STEM_CHANNELS, stages[0].side, e->x[0] + pixel(&stages[0], image, pooled, 0));
+        }
     }
 }
 
@@ -216,47 +266,30 @@ static void down(fm_encoder *e, int stage, int n)
     e->k->gemm(&g);
 }
 
-/* The 36 products of the tiles whose points are in e->points. */
-static void multiply_tiles(fm_encoder *e, int conv, int tiles, int channels)
-{
-    static const float zero[256];
-    fm_gemm g = {.a_at = e->in_at, .rows = tiles, .segments = 1, .segment = channels, .bias = zero,
-                 .columns = channels, .c_at = e->in_at};
-
-    for (int i = 0; i < tiles; i++)
-        e->in_at[i] = i * channels;
-    for (ptrdiff_t p = 0; p < FM_TILE_POINTS; p++) {
-        g.a = e->points + p * tiles * channels;
-        g.b = weights(e, conv) + p * channels * channels;
-        g.c = e->sums + p * tiles * channels;
-        e->k->gemm(&g);
-    }
-}
-
 /* A SAME convolution of n images; side: pixels of the result that count. */
 static void same(fm_encoder *e, const stage_shape *s, int conv, const float *in, float *out, int n, int side, bool add)
 {
-    int across = (side + FM_TILE_SIDE - 1) / FM_TILE_SIDE, per_image = across * across, total = n * per_image;
+    const fm_tile_kernels *t = tile_kernels(e, conv);
+    int across = (side + t->side - 1) / t->side, per_image = across * across, total = n * per_image;
     ptrdiff_t row = (ptrdiff_t)s->padded * s->channels;
 
     for (int first = 0; first < total; first += s->tiles) {
         int tiles = total - first < s->tiles ? total - first : s->tiles;
 
-        for (int t = 0; t < tiles; t++) {
-            int image = (first + t) / per_image, y = (first + t) % per_image / across, x = (first + t) % across;
+        for (int i = 0; i < tiles; i++) {
+            int image = (first + i) / per_image, y = (first + i) % per_image / across, x = (first + i) % across;
 
-            e->k->tile_in(in + pixel(s, image, y * FM_TILE_SIDE - 1, x * FM_TILE_SIDE - 1), row, s->channels,
-                          e->points + t * s->channels, (ptrdiff_t)tiles * s->channels);
+            t->in(in + pixel(s, image, y * t->side - 1, x * t->side - 1), row, s->channels,
+                  e->points + i * s->channels, (ptrdiff_t)tiles * s->channels);
         }
-        multiply_tiles(e, conv, tiles, s->channels);
-        for (int t = 0; t < tiles; t++) {
-            int image = (first + t) / per_image, y = (first + t) % per_image / across, x = (first + t) % across;
-            int rows = side - y * FM_TILE_SIDE, columns = side - x * FM_TILE_SIDE;
+        multiply_tiles(e, conv, t->points * t->points, tiles, s->channels, s->channels, s->channels);
+        for (int i = 0; i < tiles; i++) {
+            int image = (first + i) / per_image, y = (first + i) % per_image / across, x = (first + i) % across;
+            int rows = side - y * t->side, columns = side - x * t->side;
 
-            e->k->tile_out(e->sums + t * s->channels, (ptrdiff_t)tiles * s->channels, s->channels, bias(e, conv),
-                           out + pixel(s, image, y * FM_TILE_SIDE, x * FM_TILE_SIDE), row,
-                           rows < FM_TILE_SIDE ? rows : FM_TILE_SIDE, columns < FM_TILE_SIDE ? columns : FM_TILE_SIDE,
-                           add);
+            t->out(e->sums + i * s->channels, (ptrdiff_t)tiles * s->channels, s->channels, bias(e, conv),
+                   out + pixel(s, image, y * t->side, x * t->side), row, rows < t->side ? rows : t->side,
+                   columns < t->side ? columns : t->side, add);
         }
     }
 }
@@ -305,10 +338,9 @@ static void run_stage(fm_encoder *e, int stage, int n)
 /* Averages over everything, the last layer, and both into the codes. */
 static void finish(fm_encoder *e, int n, float *codes)
 {
-    static const float zero[FM_ENCODER_EMBEDDING];
     const stage_shape *s = &stages[STAGES - 1];
     fm_gemm g = {.a = e->pooled, .a_at = e->in_at, .rows = n, .segments = 1, .segment = FM_ENCODER_POOLED,
-                 .b = (const float *)(const void *)(e->packed + e->layout.fc), .bias = zero,
+                 .b = (const float *)(const void *)(e->packed + e->layout.fc), .bias = no_bias,
                  .columns = FM_ENCODER_EMBEDDING, .c = e->embedding, .c_at = e->out_at};
 
     for (int i = 0; i < n; i++) {

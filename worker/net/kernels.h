@@ -3,7 +3,7 @@
  * operations in the same order (products fused with sums, k ascending), so that
  * all tables give the same bits.
  *
- * Activations are f32, row-major [y][x][channel]; channels are a multiple of 32. */
+ * Activations are f32, row-major [y][x][channel]; channels are a multiple of 16. */
 #ifndef FM_WORKER_NET_KERNELS_H
 #define FM_WORKER_NET_KERNELS_H
 
@@ -29,16 +29,27 @@ typedef struct {
     bool relu;                      /* negative results become 0 */
 } fm_gemm;
 
+/* Winograd's transforms between a tile of side x side pixels and its points x points sums. */
+typedef struct {
+    int side, points;
+    /* The points x points pixels at in.
+     * row_stride    floats from a row to the next.
+     * out           [points * points], point p at out + p * point_stride. */
+    void (*in)(const float *in, ptrdiff_t row_stride, int channels, float *out, ptrdiff_t point_stride);
+    /* Back to rows x columns (at most side x side) pixels at out, with bias, what out held (when add), no negatives. */
+    void (*out)(const float *in, ptrdiff_t point_stride, int channels, const float *bias, float *out,
+                ptrdiff_t row_stride, int rows, int columns, bool add);
+} fm_tile_kernels;
+
 typedef struct {
     int panel;                      /* columns computed at once: 8, 16 or 32 */
     void (*gemm)(const fm_gemm *g);
-    /* Winograd's transform of the 6 x 6 pixels at in.
-     * row_stride    floats from a row to the next.
-     * out           [36], point p at out + p * point_stride. */
-    void (*tile_in)(const float *in, ptrdiff_t row_stride, int channels, float *out, ptrdiff_t point_stride);
-    /* Back to rows x columns (at most 4 x 4) pixels at out, with bias, what out held (when add), and no negatives. */
-    void (*tile_out)(const float *in, ptrdiff_t point_stride, int channels, const float *bias, float *out,
-                     ptrdiff_t row_stride, int rows, int columns, bool add);
+    fm_tile_kernels four, six;      /* for 3 x 3 filters */
+    fm_tile_kernels five;           /* for 4 x 4 filters */
+    /* A chip's pixels, two by two: out[y][x] = {(0,0), (0,1), (1,0), (1,1)}, RGB each, less mean, by 256; 16 floats
+     * of which the last four are anything.
+     * chip  u8 [side][side][3].   row_stride  floats from a row of out to the next. */
+    void (*fold)(const uint8_t *chip, int side, const float mean[3], float *out, ptrdiff_t row_stride);
     /* n pixels, each the mean of 2 x 2: every second column of two rows. */
     void (*average)(const float *in, ptrdiff_t row_stride, int channels, int n, float *out, ptrdiff_t out_stride);
     /* n pixels, each the largest of 3 x 3: every second column of three rows. */

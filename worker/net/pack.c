@@ -1,6 +1,6 @@
 /* From the .dat file to a packed image.  The affine layer after a convolution
  * is folded into its weights, and the filters of SAME convolutions are
- * transformed for F(4 x 4, 3 x 3) (Lavin and Gray 2016, "Fast Algorithms for
+ * transformed for tiles (Lavin and Gray 2016, "Fast Algorithms for
  * Convolutional Neural Networks"), both in double precision and rounded once:
  * the numbers are the same for every instruction set, only their order is not. */
 #include <errno.h>
@@ -12,26 +12,36 @@
 #include "worker/net/kernels.h"
 #include "worker/net/packed.h"
 
-#define TAPS 9
+#define CENTRE 4        /* of nine taps */
+#define POINTS_MAX 8
 
-/* Rows: evaluation of a filter at 0, 1, -1, 2, -2 and infinity, scaled as the transform of pixels needs it. */
-static const double filter_rows[FM_TILE_SIDE + 2][3] = {
-    {1 / 4., 0, 0},           {-1 / 6., -1 / 6., -1 / 6.},  {-1 / 6., 1 / 6., -1 / 6.},
-    {1 / 24., 1 / 12., 1 / 6.}, {1 / 24., -1 / 12., 1 / 6.}, {0, 0, 1}};
+/* A filter of up to four taps evaluated at 0, 1, -1, 2, -2, (1/2, -1/2,) infinity: factor of its first tap, and by what
+ * that of each further one is multiplied; at infinity only the last tap counts. */
+static const struct { double factor, x; } at_point[2][POINTS_MAX - 1] = {
+    {{1 / 4., 0}, {-1 / 6., 1}, {-1 / 6., -1}, {1 / 24., 2}, {1 / 24., -2}},
+    {{1, 0}, {-2 / 9., 1}, {-2 / 9., -1}, {1 / 90., 2}, {1 / 90., -2}, {32 / 45., 1 / 2.}, {32 / 45., -1 / 2.}}};
 
 static size_t aligned(size_t n)
 {
     return (n + 63) & ~(size_t)63;
 }
 
-static size_t weight_floats(int c)
+int fm_packed_points(int conv)
 {
-    const fm_conv_shape *s = &fm_resnet_shapes[c];
-    int side = fm_conv_side(s->kind), per_pair = side * side;
+    const fm_conv_shape *s = &fm_resnet_shapes[conv];
 
-    if (s->kind == FM_CONV_SAME)
-        per_pair = c == FM_RESNET_CONVS - 1 ? 1 : FM_TILE_POINTS;
-    return (size_t)per_pair * (size_t)s->in * (size_t)s->out;
+    if (s->kind == FM_CONV_DOWN || conv == FM_RESNET_CONVS - 1)
+        return 0;
+    return s->out <= 64 ? 8 : 6;    /* larger tiles save more, but not on pictures that they do not fill */
+}
+
+static size_t weight_floats(int conv)
+{
+    const fm_conv_shape *s = &fm_resnet_shapes[conv];
+    size_t points = (size_t)fm_packed_points(conv), in = s->kind == FM_CONV_STEM ? FM_FOLDED : (size_t)s->in;
+    size_t per_pair = points ? points * points : s->kind == FM_CONV_DOWN ? 9 : 1;
+
+    return per_pair * in * (size_t)s->out;
 }
 
 fm_packed_layout fm_packed_layout_of(void)
@@ -55,49 +65,80 @@ static size_t in_panels(int panel, int k_count, int k, int out)
     return ((size_t)(out / panel) * (size_t)k_count + (size_t)k) * (size_t)panel + (size_t)(out % panel);
 }
 
-static void filter_transform(const double tap[TAPS], double out[FM_TILE_POINTS])
+/* n taps, step apart, to their values at the points. */
+static void evaluate(const double *tap, int n, int step, int points, double *out, int out_step)
 {
-    const int n = FM_TILE_SIDE + 2;
-    double rows[FM_TILE_SIDE + 2][3];
+    for (int i = 0; i < points - 1; i++) {
+        double factor = at_point[points == POINTS_MAX][i].factor, sum = 0;
 
-    for (int i = 0; i < n; i++)
-        for (int x = 0; x < 3; x++)
-            rows[i][x] = filter_rows[i][0] * tap[x] + filter_rows[i][1] * tap[3 + x] + filter_rows[i][2] * tap[6 + x];
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < n; j++)
-            out[i * n + j] = rows[i][0] * filter_rows[j][0] + rows[i][1] * filter_rows[j][1] +
-                             rows[i][2] * filter_rows[j][2];
+        for (int t = 0; t < n; t++, factor *= at_point[points == POINTS_MAX][i].x)
+            sum += factor * tap[t * step];
+        out[i * out_step] = sum;
+    }
+    out[(points - 1) * out_step] = tap[(n - 1) * step];
 }
 
-/* The filter from channel in to channel out of convolution c, with the affine layer's factor. */
-static void filter_read(const fm_resnet_conv *conv, int inputs, int taps, int out, int in, double *tap)
+/* A filter of n x n taps, at points x points. */
+static void filter_transform(const double *tap, int n, int points, double *out)
 {
+    double rows[POINTS_MAX * 4];
+
+    for (int x = 0; x < n; x++)
+        evaluate(tap + x, n, n, points, rows + x, n);
+    for (int y = 0; y < points; y++)
+        evaluate(rows + y * n, n, 1, points, out + y * points, 1);
+}
+
+/* The filter from channel in to channel out, with the affine layer's factor. */
+static void filter_read(const fm_resnet_conv *conv, const fm_conv_shape *s, int out, int in, double *tap)
+{
+    size_t taps = (size_t)(fm_conv_side(s->kind) * fm_conv_side(s->kind));
+    size_t first = ((size_t)out * (size_t)s->in + (size_t)in) * taps;
     double gamma = fm_resnet_number(conv->gamma, (size_t)out);
 
-    for (int t = 0; t < taps; t++)
-        tap[t] = gamma * fm_resnet_number(conv->filters, ((size_t)out * (size_t)inputs + (size_t)in) * (size_t)taps + (size_t)t);
+    for (size_t t = 0; t < taps; t++)
+        tap[t] = gamma * fm_resnet_number(conv->filters, first + t);
+}
+
+/* What a 7 x 7 filter that takes every second pixel does with one of four pixels taken two by two. */
+static void filter_fold(const double tap[7 * 7], int quarter, double out[4 * 4])
+{
+    for (int i = 0; i < 4 * 4; i++) {
+        int y = i / 4 * 2 + quarter / 2, x = i % 4 * 2 + quarter % 2;
+
+        out[i] = y < 7 && x < 7 ? tap[7 * y + x] : 0;
+    }
+}
+
+static void put_points(const double *point, int n, size_t pairs, float *to)
+{
+    for (int p = 0; p < n; p++)
+        to[(size_t)p * pairs] = (float)point[p];
 }
 
 static void pack_filters(const fm_resnet_conv *conv, int c, int panel, float *to)
 {
     const fm_conv_shape *s = &fm_resnet_shapes[c];
-    int side = fm_conv_side(s->kind), taps = side * side;
-    size_t pairs = (size_t)s->in * (size_t)s->out;
-    double tap[7 * 7], point[FM_TILE_POINTS];
+    int points = fm_packed_points(c);
+    double tap[7 * 7], folded[4 * 4], point[POINTS_MAX * POINTS_MAX];
 
     for (int out = 0; out < s->out; out++)
         for (int in = 0; in < s->in; in++) {
-            filter_read(conv, s->in, taps, out, in, tap);
-            if (s->kind != FM_CONV_SAME) {
-                for (int t = 0; t < taps; t++)
-                    to[in_panels(panel, taps * s->in, t * s->in + in, out)] = (float)tap[t];
-            } else if (c == FM_RESNET_CONVS - 1) {
-                to[in_panels(panel, s->in, in, out)] = (float)tap[TAPS / 2];
-            } else {
-                filter_transform(tap, point);
-                for (int p = 0; p < FM_TILE_POINTS; p++)
-                    to[(size_t)p * pairs + in_panels(panel, s->in, in, out)] = (float)point[p];
+            filter_read(conv, s, out, in, tap);
+            for (int q = 0; s->kind == FM_CONV_STEM && q < 4; q++) {
+                filter_fold(tap, q, folded);
+                filter_transform(folded, 4, points, point);
+                put_points(point, points * points, (size_t)(FM_FOLDED * s->out),
+                           to + in_panels(panel, FM_FOLDED, 3 * q + in, out));
             }
+            if (s->kind == FM_CONV_SAME && points) {
+                filter_transform(tap, 3, points, point);
+                put_points(point, points * points, (size_t)(s->in * s->out), to + in_panels(panel, s->in, in, out));
+            }
+            for (int t = 0; s->kind == FM_CONV_DOWN && t < 9; t++)
+                to[in_panels(panel, 9 * s->in, t * s->in + in, out)] = (float)tap[t];
+            if (c == FM_RESNET_CONVS - 1)
+                to[in_panels(panel, s->in, in, out)] = (float)tap[CENTRE];
         }
 }
 

@@ -4,10 +4,12 @@
  * who writes and who reads.
  *
  * Weights are cut into panels of output channels, as many as a kernel computes
- * at once: [panel][k][channel].  k counts rows, columns, channels of the filter;
- * a SAME convolution has the 36 transformed filters one after the other
- * instead, each [panel][channel in][channel]; the last one, of which one pixel
- * is ever asked, has only its centre. */
+ * at once: [panel][k][channel].  Filters that are applied by tiles are stored
+ * transformed, a matrix for each point: [point][panel][channel in][channel];
+ * those of the first convolution, which takes every second pixel, as 4 x 4
+ * filters over pixels taken two by two.  Those that halve the picture count k
+ * over rows, columns, channels of the filter; of the last one, of which one
+ * pixel is ever asked, there is only the centre. */
 #ifndef FM_WORKER_NET_PACKED_H
 #define FM_WORKER_NET_PACKED_H
 
@@ -18,10 +20,7 @@
 
 #define FM_PACKED_MAGIC 0x31434e45u     /* "ENC1" */
 
-enum {
-    FM_TILE_SIDE = 4,                   /* output pixels of a Winograd tile */
-    FM_TILE_POINTS = (FM_TILE_SIDE + 2) * (FM_TILE_SIDE + 2)
-};
+enum { FM_FOLDED = 12 };                /* channels of pixels taken two by two */
 
 typedef struct {
     uint32_t magic, isa, panel;         /* panel: output channels */
@@ -35,5 +34,8 @@ typedef struct {
 } fm_packed_layout;
 
 fm_packed_layout fm_packed_layout_of(void);
+
+/* Points a side that a convolution's filters are transformed to; 0: they are not. */
+int fm_packed_points(int conv);
 
 #endif
