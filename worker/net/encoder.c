@@ -173,27 +173,6 @@ static size_t pixel(const stage_shape *s, int image, int y, int x)
     return (size_t)(((image * s->padded + y + 1) * s->padded + x + 1) * s->channels);
 }
 
-static const float no_bias[256];
-
-/* For each of n points the product of tiles x in pixels with in x out weights, from e->points to e->sums.
- * stride  floats from a tile's pixel to the next tile's: in, or more. */
-static void multiply_tiles(fm_encoder *e, int conv, int n, int tiles, int in, int stride, int out)
-{
-    fm_gemm g = {.a_at = e->in_at, .rows = tiles, .segments = 1, .segment = in, .bias = no_bias, .columns = out,
-                 .c_at = e->out_at};
-
-    for (int i = 0; i < tiles; i++) {
-        e->in_at[i] = i * stride;
-        e->out_at[i] = i * out;
-    }
-    for (ptrdiff_t p = 0; p < n; p++) {
-        g.a = e->points + p * tiles * stride;
-        g.b = weights(e, conv) + p * in * out;
-        g.c = e->sums + p * tiles * out;
-        e->k->gemm(&g);
-    }
-}
-
 /* A row of tiles of the first convolution, into the rows of e->stem that it is due. */
 static void stem_tiles(fm_encoder *e, int row)
 {
@@ -204,7 +183,9 @@ static void stem_tiles(fm_encoder *e, int row)
     for (ptrdiff_t x = 0; x < STEM_TILES; x++)
         t->in(in + x * t->side * FOLDED_CHANNELS, FOLDED_PADDED * FOLDED_CHANNELS, FOLDED_CHANNELS,
               e->points + x * FOLDED_CHANNELS, STEM_TILES * FOLDED_CHANNELS);
-    multiply_tiles(e, 0, t->points * t->points, STEM_TILES, FM_FOLDED, FOLDED_CHANNELS, STEM_CHANNELS);
+    e->k->products(&(fm_products){.points = t->points * t->points, .rows = STEM_TILES, .in = FM_FOLDED,
+                                  .out = STEM_CHANNELS, .stride = FOLDED_CHANNELS, .a = e->points, .b = weights(e, 0),
+                                  .c = e->sums});
     for (ptrdiff_t x = 0; x < STEM_TILES; x++)
         t->out(e->sums + x * STEM_CHANNELS, STEM_TILES * STEM_CHANNELS, STEM_CHANNELS, bias(e, 0),
                out + x * t->side * STEM_CHANNELS, STEM_SIDE * STEM_CHANNELS, t->side, t->side, false);
@@ -282,7 +263,9 @@ static void same(fm_encoder *e, const stage_shape *s, int conv, const float *in,
             t->in(in + pixel(s, image, y * t->side - 1, x * t->side - 1), row, s->channels,
                   e->points + i * s->channels, (ptrdiff_t)tiles * s->channels);
         }
-        multiply_tiles(e, conv, t->points * t->points, tiles, s->channels, s->channels, s->channels);
+        e->k->products(&(fm_products){.points = t->points * t->points, .rows = tiles, .in = s->channels,
+                                      .out = s->channels, .stride = s->channels, .a = e->points,
+                                      .b = weights(e, conv), .c = e->sums});
         for (int i = 0; i < tiles; i++) {
             int image = (first + i) / per_image, y = (first + i) % per_image / across, x = (first + i) % across;
             int rows = side - y * t->side, columns = side - x * t->side;
@@ -338,6 +321,7 @@ static void run_stage(fm_encoder *e, int stage, int n)
 /* Averages over everything, the last layer, and both into the codes. */
 static void finish(fm_encoder *e, int n, float *codes)
 {
+    static const float no_bias[FM_ENCODER_EMBEDDING];
     const stage_shape *s = &stages[STAGES - 1];
     fm_gemm g = {.a = e->pooled, .a_at = e->in_at, .rows = n, .segments = 1, .segment = FM_ENCODER_POOLED,
                  .b = (const float *)(const void *)(e->packed + e->layout.fc), .bias = no_bias,

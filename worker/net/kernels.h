@@ -29,6 +29,16 @@ typedef struct {
     bool relu;                      /* negative results become 0 */
 } fm_gemm;
 
+/* For each point c[p] = a[p] * b[p], a product of rows x in with in x out numbers. */
+typedef struct {
+    int points, rows;
+    int in, out;                    /* multiples of 4 and of panel */
+    int stride;                     /* floats from a row of a to the next, at least in */
+    const float *a;                 /* [points][rows][stride] */
+    const float *b;                 /* [points][out / panel][in][panel] */
+    float *c;                       /* [points][rows][out] */
+} fm_products;
+
 /* Winograd's transforms between a tile of side x side pixels and its points x points sums. */
 typedef struct {
     int side, points;
@@ -44,6 +54,7 @@ typedef struct {
 typedef struct {
     int panel;                      /* columns computed at once: 8, 16 or 32 */
     void (*gemm)(const fm_gemm *g);
+    void (*products)(const fm_products *m);
     fm_tile_kernels four, six;      /* for 3 x 3 filters */
     fm_tile_kernels five;           /* for 4 x 4 filters */
     /* A chip's pixels, two by two: out[y][x] = {(0,0), (0,1), (1,0), (1,1)}, RGB each, less mean, by 256; 16 floats
