@@ -23,14 +23,13 @@
 
 enum {
     STAGES = 5,
-    FOLDED_SIDE = 75,           /* pixels of a chip taken two by two */
-    FOLDED_PADDED = 78,         /* what whole tiles read of it */
+    FOLDED_SIDE = 78,           /* a chip's pixels two by two, 75, and what whole tiles read beyond */
     FOLDED_CHANNELS = 16,       /* of which FM_FOLDED count */
     STEM_TILES = 15,            /* across */
     STEM_ROWS = 10,             /* of the first convolution that are kept: two rows of tiles */
     STEM_SIDE = 75,
     STEM_CHANNELS = 32,
-    ROWS_MAX = FM_ENCODER_BATCH * 17 * 17
+    ROWS_MAX = FM_ENCODER_BATCH * 8 * 8     /* of one product: a batch at the third stage's size */
 };
 
 typedef struct {
@@ -40,11 +39,15 @@ typedef struct {
     int first, blocks;          /* its first convolution; how many blocks of two */
     int down_side;              /* pixels the first convolution gives when it makes the picture smaller, else 0 */
     int tiles;                  /* at a time */
+    int images;                 /* at a time: the first stage's tensors are as large as the cache */
 } stage_shape;
 
 static const stage_shape stages[STAGES] = {
-    {35, 38, 32, 1, 3, 0, 18}, {17, 20, 64, 7, 4, 17, 18}, {8, 10, 128, 15, 3, 8, 32},
-    {4, 6, 256, 21, 3, 3, 16}, {2, 4, 256, 27, 1, 1, 0}};
+    {35, 38, 32, 1, 3, 0, 18, 1},
+    {17, 20, 64, 7, 4, 17, 9, FM_ENCODER_BATCH},
+    {8, 10, 128, 15, 3, 8, 12, FM_ENCODER_BATCH},
+    {4, 6, 256, 21, 3, 3, 16, FM_ENCODER_BATCH},
+    {2, 4, 256, 27, 1, 1, 0, FM_ENCODER_BATCH}};
 
 struct fm_encoder {
     const uint8_t *packed;
@@ -54,10 +57,10 @@ struct fm_encoder {
     float *memory;              /* one block for everything below */
     float *folded;              /* [78][78][16] */
     float *stem;                /* [10][75][32] rows of the first convolution */
-    float *x[STAGES], *mid[STAGES];     /* [batch][padded][padded][channels] */
+    float *x[STAGES], *mid[STAGES];     /* [images][padded][padded][channels] */
     float *points, *sums;       /* [points][tiles][channels] */
     float *pooled, *embedding;  /* [batch][256], [batch][128] */
-    int32_t *in_at, *out_at;    /* [ROWS_MAX] */
+    int32_t *in_at, *out_at;    /* [ROWS_MAX] rows of a product */
 };
 
 int fm_encoder_open(const void *packed, size_t n, fm_encoder **out, fm_err *err)
@@ -93,9 +96,9 @@ void fm_encoder_close(fm_encoder *e)
     free(e);
 }
 
-static size_t stage_floats(const stage_shape *s)
+static size_t image_floats(const stage_shape *s)
 {
-    return (size_t)(FM_ENCODER_BATCH * s->padded * s->padded * s->channels);
+    return (size_t)(s->padded * s->padded * s->channels);
 }
 
 /* Hands out 64-byte aligned parts of memory; with memory NULL only counts. */
@@ -124,13 +127,13 @@ static size_t lay_out(fm_encoder *e, float *memory)
 {
     size_t used = 0, floats = (size_t)(e->k->five.points * e->k->five.points * STEM_TILES * STEM_CHANNELS);
 
-    e->folded = part(memory, &used, FOLDED_PADDED * FOLDED_PADDED * FOLDED_CHANNELS);
+    e->folded = part(memory, &used, FOLDED_SIDE * FOLDED_SIDE * FOLDED_CHANNELS);
     e->stem = part(memory, &used, STEM_ROWS * STEM_SIDE * STEM_CHANNELS);
     for (int s = 0; s < STAGES; s++) {
-        size_t n = points_floats(e, &stages[s]);
+        size_t n = points_floats(e, &stages[s]), tensor = (size_t)stages[s].images * image_floats(&stages[s]);
 
-        e->x[s] = part(memory, &used, stage_floats(&stages[s]));
-        e->mid[s] = part(memory, &used, stage_floats(&stages[s]));
+        e->x[s] = part(memory, &used, tensor);
+        e->mid[s] = part(memory, &used, tensor);
         floats = n > floats ? n : floats;
     }
     e->points = part(memory, &used, floats);
@@ -177,11 +180,11 @@ static size_t pixel(const stage_shape *s, int image, int y, int x)
 static void stem_tiles(fm_encoder *e, int row)
 {
     const fm_tile_kernels *t = &e->k->five;
-    const float *in = e->folded + (ptrdiff_t)row * t->side * FOLDED_PADDED * FOLDED_CHANNELS;
+    const float *in = e->folded + (ptrdiff_t)row * t->side * FOLDED_SIDE * FOLDED_CHANNELS;
     float *out = e->stem + (ptrdiff_t)(row * t->side % STEM_ROWS) * STEM_SIDE * STEM_CHANNELS;
 
     for (ptrdiff_t x = 0; x < STEM_TILES; x++)
-        t->in(in + x * t->side * FOLDED_CHANNELS, FOLDED_PADDED * FOLDED_CHANNELS, FOLDED_CHANNELS,
+        t->in(in + x * t->side * FOLDED_CHANNELS, FOLDED_SIDE * FOLDED_CHANNELS, FOLDED_CHANNELS,
               e->points + x * FOLDED_CHANNELS, STEM_TILES * FOLDED_CHANNELS);
     e->k->products(&(fm_products){.points = t->points * t->points, .rows = STEM_TILES, .in = FM_FOLDED,
                                   .out = STEM_CHANNELS, .stride = FOLDED_CHANNELS, .a = e->points, .b = weights(e, 0),
@@ -192,11 +195,11 @@ static void stem_tiles(fm_encoder *e, int row)
 }
 
 /* The first convolution and the pooling after it, which follows as soon as its three rows are there. */
-static void stem(fm_encoder *e, const uint8_t *chip, int image)
+static void stem(fm_encoder *e, const uint8_t *chip)
 {
     int pooled = 0, side = e->k->five.side;
 
-    e->k->fold(chip, FM_ENCODER_CHIP, e->mean, e->folded, FOLDED_PADDED * FOLDED_CHANNELS);
+    e->k->fold(chip, FM_ENCODER_CHIP, e->mean, e->folded, FOLDED_SIDE * FOLDED_CHANNELS);
     for (int row = 0; pooled < stages[0].side; row++) {
         stem_tiles(e, row);
         for (; pooled < stages[0].side && 2 * pooled + 2 < (row + 1) * side; pooled++) {
@@ -204,20 +207,20 @@ static void stem(fm_encoder *e, const uint8_t *chip, int image)
 
             for (int i = 0; i < 3; i++)
                 rows[i] = e->stem + (ptrdiff_t)((2 * pooled + i) % STEM_ROWS) * STEM_SIDE * STEM_CHANNELS;
-            e->k->largest(rows, STEM_CHANNELS, stages[0].side, e->x[0] + pixel(&stages[0], image, pooled, 0));
+            e->k->largest(rows, STEM_CHANNELS, stages[0].side, e->x[0] + pixel(&stages[0], 0, pooled, 0));
         }
     }
 }
 
 /* x of the stage becomes the averages of the stage before, channels it did not have 0. */
-static void shortcut(fm_encoder *e, int stage, int n)
+static void shortcut(fm_encoder *e, int stage, int first, int n)
 {
     const stage_shape *from = &stages[stage - 1], *to = &stages[stage];
     size_t added = (size_t)(to->channels - from->channels);
 
     for (int i = 0; i < n; i++)
         for (int y = 0; y < to->side; y++) {
-            float *out = e->x[stage] + pixel(to, i, y, 0);
+            float *out = e->x[stage] + pixel(to, first + i, y, 0);
 
             e->k->average(e->x[stage - 1] + pixel(from, i, 2 * y, 0), from->padded * from->channels, from->channels,
                           to->side, out, to->channels);
@@ -228,16 +231,17 @@ static void shortcut(fm_encoder *e, int stage, int n)
 
 /* A convolution that halves the picture, from x of the stage before to mid.
  * dlib's rounding can leave it smaller than the averages: the rest is 0. */
-static void down(fm_encoder *e, int stage, int n)
+static void down(fm_encoder *e, int stage, int first, int n)
 {
     const stage_shape *from = &stages[stage - 1], *to = &stages[stage];
+    size_t image = image_floats(to);
     fm_gemm g = {.a = e->x[stage - 1], .a_at = e->in_at, .segments = 3, .segment = 3 * from->channels,
                  .segment_stride = (ptrdiff_t)from->padded * from->channels, .b = weights(e, to->first),
-                 .bias = bias(e, to->first), .columns = to->channels, .c = e->mid[stage], .c_at = e->out_at,
-                 .relu = true};
+                 .bias = bias(e, to->first), .columns = to->channels, .c = e->mid[stage] + (size_t)first * image,
+                 .c_at = e->out_at};
 
     if (to->down_side < to->side)
-        memset(e->mid[stage], 0, stage_floats(to) / FM_ENCODER_BATCH * (size_t)n * sizeof(float));
+        memset(g.c, 0, (size_t)n * image * sizeof(float));
     for (int i = 0; i < n; i++)
         for (int y = 0; y < to->down_side; y++)
             for (int x = 0; x < to->down_side; x++, g.rows++) {
@@ -282,20 +286,24 @@ static void centre(fm_encoder *e, int n)
 {
     const stage_shape *s = &stages[STAGES - 1];
     int conv = FM_RESNET_CONVS - 1;
-    fm_gemm g = {.a = e->mid[STAGES - 1], .a_at = e->in_at, .rows = n, .segments = 1, .segment = s->channels,
-                 .b = weights(e, conv), .bias = bias(e, conv), .columns = s->channels, .c = e->sums, .c_at = e->out_at};
 
-    for (int i = 0; i < n; i++) {
-        e->in_at[i] = (int32_t)pixel(s, i, 0, 0);
-        e->out_at[i] = i * s->channels;
-    }
-    e->k->gemm(&g);
+    e->k->products(&(fm_products){.points = 1, .rows = n, .in = s->channels, .out = s->channels,
+                                  .stride = (int)image_floats(s), .a = e->mid[STAGES - 1] + pixel(s, 0, 0, 0),
+                                  .b = weights(e, conv), .c = e->sums});
     for (int i = 0; i < n; i++)
         for (int c = 0; c < s->channels; c++) {
-            float *x = e->x[STAGES - 1] + pixel(s, i, 0, 0) + c, v = *x + e->sums[i * s->channels + c];
+            float *x = e->x[STAGES - 1] + pixel(s, i, 0, 0) + c;
+            float v = *x + (e->sums[i * s->channels + c] + bias(e, conv)[c]);
 
             *x = v > 0 ? v : 0;
         }
+}
+
+/* From the stage before, n images, to images first .. of this one: as far as its first convolution. */
+static void enter_stage(fm_encoder *e, int stage, int first, int n)
+{
+    shortcut(e, stage, first, n);
+    down(e, stage, first, n);
 }
 
 static void run_stage(fm_encoder *e, int stage, int n)
@@ -305,12 +313,8 @@ static void run_stage(fm_encoder *e, int stage, int n)
     for (int b = 0; b < s->blocks; b++) {
         int conv = s->first + 2 * b, side = b == 0 && s->down_side ? s->down_side : s->side;
 
-        if (b == 0 && s->down_side) {
-            shortcut(e, stage, n);
-            down(e, stage, n);
-        } else {
+        if (b > 0 || !s->down_side)
             same(e, s, conv, e->x[stage], e->mid[stage], n, side, false);
-        }
         if (stage < STAGES - 1)
             same(e, s, conv + 1, e->mid[stage], e->x[stage], n, side, true);
         else
@@ -321,19 +325,14 @@ static void run_stage(fm_encoder *e, int stage, int n)
 /* Averages over everything, the last layer, and both into the codes. */
 static void finish(fm_encoder *e, int n, float *codes)
 {
-    static const float no_bias[FM_ENCODER_EMBEDDING];
     const stage_shape *s = &stages[STAGES - 1];
-    fm_gemm g = {.a = e->pooled, .a_at = e->in_at, .rows = n, .segments = 1, .segment = FM_ENCODER_POOLED,
-                 .b = (const float *)(const void *)(e->packed + e->layout.fc), .bias = no_bias,
-                 .columns = FM_ENCODER_EMBEDDING, .c = e->embedding, .c_at = e->out_at};
 
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++)
         e->k->average(e->x[STAGES - 1] + pixel(s, i, 0, 0), s->padded * s->channels, s->channels, 1,
                       e->pooled + i * FM_ENCODER_POOLED, 0);
-        e->in_at[i] = i * FM_ENCODER_POOLED;
-        e->out_at[i] = i * FM_ENCODER_EMBEDDING;
-    }
-    e->k->gemm(&g);
+    e->k->products(&(fm_products){.points = 1, .rows = n, .in = FM_ENCODER_POOLED, .out = FM_ENCODER_EMBEDDING,
+                                  .stride = FM_ENCODER_POOLED, .a = e->pooled,
+                                  .b = (const float *)(const void *)(e->packed + e->layout.fc), .c = e->embedding});
     for (int i = 0; i < n; i++, codes += FM_ENCODER_WIDTH) {
         memcpy(codes, e->embedding + i * FM_ENCODER_EMBEDDING, FM_ENCODER_EMBEDDING * sizeof *codes);
         memcpy(codes + FM_ENCODER_EMBEDDING, e->pooled + i * FM_ENCODER_POOLED, FM_ENCODER_POOLED * sizeof *codes);
@@ -347,10 +346,16 @@ int fm_encoder_run(fm_encoder *e, const uint8_t *const *chips, size_t n, float *
     for (size_t first = 0; rc == 0 && first < n; first += FM_ENCODER_BATCH) {
         int batch = n - first < FM_ENCODER_BATCH ? (int)(n - first) : FM_ENCODER_BATCH;
 
-        for (int i = 0; i < batch; i++)
-            stem(e, chips[first + (size_t)i], i);
-        for (int s = 0; s < STAGES; s++)
+        for (int i = 0; i < batch; i++) {
+            stem(e, chips[first + (size_t)i]);
+            run_stage(e, 0, 1);
+            enter_stage(e, 1, i, 1);
+        }
+        run_stage(e, 1, batch);
+        for (int s = 2; s < STAGES; s++) {
+            enter_stage(e, s, 0, batch);
             run_stage(e, s, batch);
+        }
         finish(e, batch, codes + first * FM_ENCODER_WIDTH);
     }
     return rc;

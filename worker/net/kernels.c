@@ -8,7 +8,7 @@
 #define NET_FMA(x, v, sum) fused(x, v, sum)
 #define NET_LARGER(a, b) larger(a, b)
 
-typedef float vec4 __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float vec4 __attribute__((vector_size(16)));
 
 static inline vec4 fused(float x, vec4 v, vec4 sum)
 {

@@ -13,8 +13,8 @@
 
 #include "base/cpu.h"
 
-/* c[r][n] = bias[n] + sum over k of a[r][k] * b[k][n], k in segments, so that a
- * row of a can be the window of a convolution. */
+/* c[r][n] = bias[n] + sum over k of a[r][k] * b[k][n], negative results 0; k in
+ * segments, so that a row of a can be the window of a convolution. */
 typedef struct {
     const float *a;
     const int32_t *a_at;            /* [rows] where in a each row starts, floats */
@@ -26,7 +26,6 @@ typedef struct {
     int columns;                    /* a multiple of panel */
     float *c;
     const int32_t *c_at;            /* [rows] */
-    bool relu;                      /* negative results become 0 */
 } fm_gemm;
 
 /* For each point c[p] = a[p] * b[p], a product of rows x in with in x out numbers. */
