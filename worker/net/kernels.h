@@ -18,7 +18,7 @@
 typedef struct {
     const float *a;
     const int32_t *a_at;            /* [rows] where in a each row starts, floats */
-    int rows;
+    int rows;                       /* at least 1 */
     int segments, segment;          /* k = segments * segment */
     ptrdiff_t segment_stride;       /* floats from a segment to the next */
     const float *b;                 /* [columns / panel][k][panel] */
@@ -30,7 +30,7 @@ typedef struct {
 
 /* For each point c[p] = a[p] * b[p], a product of rows x in with in x out numbers. */
 typedef struct {
-    int points, rows;
+    int points, rows;               /* at least 1 */
     int in, out;                    /* multiples of 4 and of panel */
     int stride;                     /* floats from a row of a to the next, at least in */
     const float *a;                 /* [points][rows][stride] */
