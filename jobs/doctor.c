@@ -17,6 +17,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "cluster/launch.h"
+#include "jobs/json_text.h"
 #include "jobs/model_list.h"
 #include "jobs/stop.h"
 #include "jobs/study.h"
@@ -46,8 +47,8 @@ static void find(patient *p, const char *what, bool ok, const char *remedy, cons
     va_end(ap);
     p->bad = p->bad || !ok;
     if (p->json)
-        json_array_append_new(p->all, json_pack("{s:s, s:b, s:s, s:s?}", "check", what, "ok", ok, "found", text, "remedy",
-                                                ok ? NULL : remedy));
+        json_array_append_new(p->all, json_pack("{s:s, s:b, s:o, s:s?}", "check", what, "ok", ok, "found",
+                                                fm_json_text(text), "remedy", ok ? NULL : remedy));
     else
         printf("%-4s %-10s %s%s%s\n", ok ? "ok" : "BAD", what, text, ok ? "" : "\n                remedy: ",
                ok ? "" : remedy);

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/options.h"
+#include "jobs/json_text.h"
 #include "jobs/model_list.h"
 #include "jobs/verbs.h"
 
@@ -14,9 +15,9 @@ static json_t *as_json(const fm_model_entry *m, const char *state)
     char hex[FM_DIGEST_HEX];
 
     fm_digest_hex(&m->sha256, hex);
-    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s}", "name", m->name, "file", m->file, "sha256", hex, "bytes",
+    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:o, s:s}", "name", m->name, "file", m->file, "sha256", hex, "bytes",
                      (json_int_t)m->bytes, "licence", m->licence, "source", m->source, "purpose", m->purpose, "path",
-                     m->path, "state", state);
+                     fm_json_text(m->path), "state", state);
 }
 
 static void print_words(const fm_model_entry *m, const char *state, const fm_err *why)

@@ -16,6 +16,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "cluster/crew.h"
+#include "jobs/json_text.h"
 #include "jobs/road.h"
 #include "jobs/stop.h"
 #include "jobs/verbs.h"
@@ -91,7 +92,8 @@ static json_t *metrics_of(const fm_evaluation *e)
 
 static void print_json(const fm_road *r, fm_stage last)
 {
-    json_t *all = json_pack("{s:s, s:s, s:o}", "study", r->study.name, "out", r->study.out, "counts", counts_of(r));
+    json_t *all = json_pack("{s:o, s:o, s:o}", "study", fm_json_text(r->study.name), "out",
+                            fm_json_text(r->study.out), "counts", counts_of(r));
     char *text;
 
     if (last >= FM_STAGE_BUILD)

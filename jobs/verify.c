@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "coordinator/learn/evaluation.h"
+#include "jobs/json_text.h"
 #include "jobs/verbs.h"
 #include "storage/keys.h"
 #include "storage/store.h"
@@ -83,9 +84,7 @@ static void wrong(void *ctx, const char *what)
 {
     findings *f = ctx;
 
-    json_t *text = json_string(what);
-
-    json_array_append_new(f->wrong, text ? text : json_string("(something whose name is not UTF-8)"));
+    json_array_append_new(f->wrong, fm_json_text(what));
     if (!f->json)
         printf("%s\n", what);
 }
