@@ -144,7 +144,7 @@ static size_t folds_of(const stage *s)
 
 static size_t fold_values(const stage *s, size_t i)
 {
-    return fm_evaluation_tested(&s->e, s->e.fold[i].repeat, s->e.fold[i].fold) * s->e.classes;
+    return fm_evaluation_values(&s->e, s->e.fold[i].repeat, s->e.fold[i].fold);
 }
 
 /* Values of all folds of a rank, or of every rank (-1). */
@@ -157,7 +157,7 @@ static size_t values_of(const stage *s, int rank)
     return n;
 }
 
-/* This rank's pieces: probabilities of its folds one behind the other into mine; the final head. */
+/* This rank's pieces: values of its folds one behind the other into mine; the final head. */
 static int train(stage *s, double *mine, fm_err *err)
 {
     int rc = s->rank == 0 ? fm_evaluation_head(&s->plan, s->x, &s->e, err) : 0;
@@ -187,7 +187,7 @@ static int train_folds(stage *s, fm_err *err)
 {
     size_t n_mine = values_of(s, s->rank), n_all = values_of(s, -1);
     double *mine = malloc(n_mine * sizeof *mine + 1), *all = malloc(n_all * sizeof *all + 1);
-    int rc = mine && all ? train(s, mine, err) : fm_fail_nomem(err, "probabilities", (n_mine + n_all) * sizeof *mine);
+    int rc = mine && all ? train(s, mine, err) : fm_fail_nomem(err, "values of folds", (n_mine + n_all) * sizeof *mine);
 
     rc = fm_agree(s->comm, rc, err);
     if (rc == 0)

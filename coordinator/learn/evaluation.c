@@ -82,6 +82,7 @@ static void set_known(const fm_plan *plan, const fm_folds *folds, fm_evaluation 
         e->fold[i].repeat = (uint32_t)(i / e->folds);
         e->fold[i].fold = (uint32_t)(i % e->folds);
         e->fold[i].n_train = e->n;
+        e->fold[i].chosen = NAN;
         for (int k = 0; k < FM_METRIC_COUNT; k++)
             e->fold[i].metrics.v[k] = NAN;
     }
@@ -122,66 +123,98 @@ int fm_evaluation_begin(const fm_plan *plan, fm_evaluation *out, fm_err *err)
     return rc;
 }
 
-size_t fm_evaluation_tested(const fm_evaluation *e, uint32_t repeat, uint32_t fold)
+static fm_fold_result *fold_of(const fm_evaluation *e, uint32_t repeat, uint32_t fold)
 {
-    return (size_t)e->fold[(size_t)repeat * e->folds + fold].n_test;
+    return &e->fold[(size_t)repeat * e->folds + fold];
+}
+
+size_t fm_evaluation_values(const fm_evaluation *e, uint32_t repeat, uint32_t fold)
+{
+    return (size_t)fold_of(e, repeat, fold)->n_test * e->classes + 1;
+}
+
+/* Labels and groups of the rows to train on, owned. */
+typedef struct {
+    int32_t *label;
+    uint32_t *group;
+    fm_training t;
+} training;
+
+static int training_init(training *to, const fm_plan *plan, const fm_evaluation *e, const float *x,
+                         const uint32_t *rows, size_t n, fm_err *err)
+{
+    to->label = malloc((n + 1) * sizeof *to->label);
+    to->group = malloc((n + 1) * sizeof *to->group);
+    if (!to->label || !to->group)
+        return fm_fail_nomem(err, "rows to train on", n * sizeof *to->label);
+    for (size_t i = 0; i < n; i++) {
+        to->label[i] = e->label[rows ? rows[i] : i];
+        to->group[i] = e->subject[rows ? rows[i] : i];
+    }
+    to->t = (fm_training){{x, plan->code_width, plan->code_width, rows, n}, to->label, to->group, (int)e->classes};
+    return 0;
+}
+
+static void training_fini(training *t)
+{
+    free(t->label);
+    free(t->group);
 }
 
 int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float *x, uint32_t repeat, uint32_t fold,
-                       double *prob, fm_err *err)
+                       double *values, fm_err *err)
 {
     const fm_folds folds = {e->n, e->repeats, e->folds, e->test_fold};
     uint32_t *train = malloc(e->n * sizeof *train), *test = malloc(e->n * sizeof *test);
-    int32_t *label = malloc(e->n * sizeof *label);
-    fm_codes codes = {.x = x, .stride = plan->code_width, .d = plan->code_width};
+    fm_codes tested = {.x = x, .stride = plan->code_width, .d = plan->code_width, .rows = test};
+    training t = {0};
     fm_head *head = NULL;
-    size_t n_train, n_test;
-    int rc;
+    size_t n_train = 0;
+    int rc = 0;
 
-    if (!train || !test || !label) {
+    if (!train || !test)
         rc = fm_fail_nomem(err, "rows of a fold", e->n * sizeof *train);
-        goto done;
+    if (rc == 0) {
+        fm_folds_rows(&folds, repeat, fold, train, &n_train, test, &tested.n);
+        rc = training_init(&t, plan, e, x, train, n_train, err);
     }
-    fm_folds_rows(&folds, repeat, fold, train, &n_train, test, &n_test);
-    for (size_t i = 0; i < n_train; i++)
-        label[i] = e->label[train[i]];
-    codes.rows = train;
-    codes.n = n_train;
-    rc = fm_head_train(&plan->head, &codes, label, (int)e->classes, plan->seed, fm_rng_stream("head", repeat, fold),
-                       &head, err);
-    codes.rows = test;
-    codes.n = n_test;
     if (rc == 0)
-        rc = fm_head_score(head, &codes, prob, err);
-    if (rc != 0)
+        rc = fm_head_train(&plan->head, &t.t, plan->seed, fm_rng_stream("head", repeat, fold), NULL, &head, err);
+    if (rc == 0)
+        rc = fm_head_score(head, &tested, values, err);
+    if (rc == 0)
+        values[tested.n * e->classes] = fm_head_chosen(head);
+    else
         fm_fail_in(err, rc, "repeat %u, fold %u", repeat, fold);
-done:
     fm_head_destroy(head);
+    training_fini(&t);
     free(train);
     free(test);
-    free(label);
     return rc;
 }
 
-void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *prob)
+void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *values)
 {
     size_t classes = e->classes, first = (size_t)repeat * e->n;
 
     for (size_t i = first; i < first + e->n; i++)
         if (e->test_fold[i] == (int32_t)fold) {
-            memcpy(e->prob + i * classes, prob, classes * sizeof *prob);
-            prob += classes;
+            memcpy(e->prob + i * classes, values, classes * sizeof *values);
+            values += classes;
         }
+    fold_of(e, repeat, fold)->chosen = *values;
 }
 
 int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err)
 {
-    const fm_codes codes = {.x = x, .stride = plan->code_width, .d = plan->code_width, .n = plan->n};
+    training t = {0};
     fm_head *head = NULL;
     fm_buf bytes = FM_BUF_INIT;
-    int rc = fm_head_train(&plan->head, &codes, e->label, (int)e->classes, plan->seed,
-                           fm_rng_stream("final head", 0, 0), &head, err);
+    int rc = training_init(&t, plan, e, x, NULL, plan->n, err);
 
+    if (rc == 0)
+        rc = fm_head_train(&plan->head, &t.t, plan->seed, fm_rng_stream("final head", 0, 0), NULL, &head, err);
+    training_fini(&t);
     if (rc != 0)
         return fm_fail_in(err, rc, "final head");
     fm_head_encode(head, &bytes);
@@ -221,17 +254,17 @@ int fm_evaluation_finish(fm_evaluation *e, double *resamples, fm_err *err)
 
 static int train_folds(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err)
 {
-    double *prob = calloc(e->n, e->classes * sizeof *prob);
+    double *values = calloc(e->n * e->classes + 1, sizeof *values);
     int rc = 0;
 
-    if (!prob)
-        return fm_fail_nomem(err, "probabilities", e->n * e->classes * sizeof *prob);
+    if (!values)
+        return fm_fail_nomem(err, "probabilities", e->n * e->classes * sizeof *values);
     for (size_t i = 0; rc == 0 && i < (size_t)e->repeats * e->folds; i++) {
-        rc = fm_evaluation_fold(plan, e, x, e->fold[i].repeat, e->fold[i].fold, prob, err);
+        rc = fm_evaluation_fold(plan, e, x, e->fold[i].repeat, e->fold[i].fold, values, err);
         if (rc == 0)
-            fm_evaluation_place(e, e->fold[i].repeat, e->fold[i].fold, prob);
+            fm_evaluation_place(e, e->fold[i].repeat, e->fold[i].fold, values);
     }
-    free(prob);
+    free(values);
     return rc;
 }
 

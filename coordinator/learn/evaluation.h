@@ -56,6 +56,7 @@ int fm_plan_digest(const fm_plan *plan, fm_digest *out, fm_err *err);
 typedef struct {
     uint32_t repeat, fold;
     uint64_t n_train, n_test;
+    double chosen;                      /* C or epochs its inner folds chose; NaN: there was no choice */
     fm_metric_values metrics;           /* of its test rows */
 } fm_fold_result;
 
@@ -98,13 +99,15 @@ int fm_evaluate_local(const fm_plan *plan, const float *x, fm_evaluation *out, f
 
 /* Check the plan, make its folds, allocate; everything known before training is set. */
 int fm_evaluation_begin(const fm_plan *plan, fm_evaluation *out, fm_err *err);
-/* Train on one fold's training rows and put the probabilities of its test rows into
- * prob f64 [n_test, classes], caller's, in ascending order of rows. */
+/* How many numbers a fold leaves behind. */
+size_t fm_evaluation_values(const fm_evaluation *e, uint32_t repeat, uint32_t fold);
+/* Train on one fold's training rows and put what it leaves behind into the caller's
+ * values f64 [fm_evaluation_values]: the probabilities of its test rows [n_test, classes] in
+ * ascending order of rows, then what its inner folds chose. */
 int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float *x, uint32_t repeat, uint32_t fold,
-                       double *prob, fm_err *err);
-/* Put them where they belong in e->prob. */
-void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *prob);
-size_t fm_evaluation_tested(const fm_evaluation *e, uint32_t repeat, uint32_t fold);
+                       double *values, fm_err *err);
+/* Put them where they belong in e. */
+void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *values);
 /* Train the final head on all rows; sets the codes' digest, too, because it sees them all. */
 int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err);
 /* After all folds are placed: metrics, confusion, and intervals from

@@ -14,7 +14,7 @@
 
 #define MAGIC 0x56454d46u       /* "FMEV" */
 #define VERSION 2
-#define FOLD_BYTES (2 * 4 + 2 * 8 + FM_METRIC_COUNT * 8)
+#define FOLD_BYTES (2 * 4 + 3 * 8 + FM_METRIC_COUNT * 8)
 #define FILE_MAX ((size_t)1 << 36)
 #define COUNT_MAX 65536
 
@@ -48,6 +48,7 @@ static void put_findings(const fm_evaluation *e, fm_buf *out)
         fm_buf_u32(out, e->fold[i].fold);
         fm_buf_u64(out, e->fold[i].n_train);
         fm_buf_u64(out, e->fold[i].n_test);
+        put_number(out, e->fold[i].chosen);
         put_numbers(out, e->fold[i].metrics.v, FM_METRIC_COUNT);
     }
     for (size_t i = 0; i < (size_t)e->classes * e->classes; i++)
@@ -166,6 +167,7 @@ static int get_findings(fm_reader *in, fm_evaluation *e)
         f->fold = fm_reader_u32(in);
         f->n_train = fm_reader_u64(in);
         f->n_test = fm_reader_u64(in);
+        f->chosen = fm_reader_f64(in);
         for (int k = 0; k < FM_METRIC_COUNT; k++)
             f->metrics.v[k] = fm_reader_f64(in);
         sound &= f->repeat == i / e->folds && f->fold == i % e->folds;

@@ -11,6 +11,7 @@
 #include <cblas.h>
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,13 +93,13 @@ static void sum_of_rows(float *restrict sum, const float *restrict x, size_t n, 
             sum[k] += x[i * width + k];
 }
 
-/* Logits to the gradient of the mean cross-entropy; returns the sum of losses. */
-static double softmax_gradient(float *out, const int32_t *label, size_t n, size_t classes)
+/* Logits to the gradient of the mean weighted cross-entropy; returns the sum of losses. */
+static double softmax_gradient(float *out, const int32_t *label, const float *weight, size_t n, size_t classes)
 {
     double loss = 0.0;
 
     for (size_t i = 0; i < n; i++) {
-        float *o = out + i * classes, most = o[0], sum = 0.0f, wanted;
+        float *o = out + i * classes, most = o[0], sum = 0.0f, wanted, w = weight ? weight[label[i]] : 1.0f;
 
         for (size_t c = 1; c < classes; c++)
             most = fmaxf(most, o[c]);
@@ -106,8 +107,8 @@ static double softmax_gradient(float *out, const int32_t *label, size_t n, size_
         for (size_t c = 0; c < classes; c++)
             sum += o[c] = expf(o[c] - most);
         for (size_t c = 0; c < classes; c++)
-            o[c] = (o[c] / sum - ((int32_t)c == label[i])) / (float)n;
-        loss += (double)(logf(sum) - wanted);
+            o[c] = w * (o[c] / sum - ((int32_t)c == label[i])) / (float)n;
+        loss += (double)(w * (logf(sum) - wanted));
     }
     return loss;
 }
@@ -135,7 +136,7 @@ double fm_fc_gradient(const fm_fc *net, fm_fc_batch *b, float *grad)
     relu_and_drop(b->hidden, b->keep, n * hidden);
     copy_to_rows(b->out, net->param + net->b2, n, classes);
     multiply(CblasNoTrans, CblasNoTrans, n, classes, hidden, b->hidden, w2, 1.0f, b->out);
-    loss = softmax_gradient(b->out, b->label, n, classes);
+    loss = softmax_gradient(b->out, b->label, b->weight, n, classes);
 
     multiply(CblasTrans, CblasNoTrans, hidden, classes, n, b->hidden, b->out, 0.0f, grad + net->w2);
     sum_of_rows(grad + net->b2, b->out, n, classes);
@@ -212,11 +213,11 @@ static void drop_units(float *keep, size_t n, double dropout, fm_rng *rng)
         keep[i] = fm_rng_u32(rng) >= least ? scale : 0.0f;
 }
 
-static void fill_batch(fm_fc_batch *b, const float *x, const int32_t *labels, const uint32_t *order, size_t d)
+static void fill_batch(fm_fc_batch *b, const fm_rows *rows, const uint32_t *order)
 {
     for (size_t i = 0; i < b->n; i++) {
-        memcpy(b->x + i * d, x + order[i] * d, d * sizeof *x);
-        b->label[i] = labels[order[i]];
+        memcpy(b->x + i * rows->d, rows->x + order[i] * rows->d, rows->d * sizeof *b->x);
+        b->label[i] = rows->labels[order[i]];
     }
 }
 
@@ -227,48 +228,57 @@ typedef struct {
     uint32_t *order;        /* u32 [n] */
 } trainer;
 
-static int train_epochs(fm_fc *net, trainer *t, const fm_head_spec *spec, const float *x, const int32_t *labels,
-                        size_t n, fm_rng *rng, fm_err *err)
+static int train_epoch(fm_fc *net, trainer *t, const fm_head_spec *spec, const fm_rows *rows, fm_rng *rng)
 {
     size_t batch = t->batch.n;
+    bool finite = true;
 
-    for (uint32_t epoch = 0; epoch < spec->epochs; epoch++) {
-        fm_rng_shuffle(rng, t->order, n);
-        for (size_t at = 0; at < n; at += batch) {
-            t->batch.n = batch < n - at ? batch : n - at;
-            fill_batch(&t->batch, x, labels, t->order + at, net->d);
-            drop_units(t->batch.keep, t->batch.n * net->hidden, spec->dropout, rng);
-            if (!isfinite(fm_fc_gradient(net, &t->batch, t->grad)))
-                return fm_fail(err, -EDOM, "FC head: training went out of range in epoch %u; use a smaller learning "
-                               "rate than %g", epoch + 1, spec->learning_rate);
-            fm_adam_step(&t->adam, net, t->grad, spec->learning_rate, spec->l2);
-        }
+    fm_rng_shuffle(rng, t->order, rows->n);
+    for (size_t at = 0; finite && at < rows->n; at += batch) {
+        t->batch.n = batch < rows->n - at ? batch : rows->n - at;
+        fill_batch(&t->batch, rows, t->order + at);
+        drop_units(t->batch.keep, t->batch.n * net->hidden, spec->dropout, rng);
+        finite = isfinite(fm_fc_gradient(net, &t->batch, t->grad));
+        fm_adam_step(&t->adam, net, t->grad, spec->learning_rate, spec->l2);
     }
-    for (size_t i = 0; i < net->n; i++)
-        if (!isfinite(net->param[i]))
-            return fm_fail(err, -EDOM, "FC head: training went out of range; use a smaller learning rate than %g",
-                           spec->learning_rate);
+    t->batch.n = batch;
+    for (size_t i = 0; finite && i < net->n; i++)
+        finite = isfinite(net->param[i]);
+    return finite ? 0 : -EDOM;
+}
+
+static int train_epochs(fm_fc *net, trainer *t, const fm_head_spec *spec, const fm_rows *rows, fm_rng *rng,
+                        const fm_fc_watch *watch, fm_err *err)
+{
+    for (uint32_t epoch = 1; epoch <= spec->epochs; epoch++) {
+        if (train_epoch(net, t, spec, rows, rng) != 0)
+            return fm_fail(err, -EDOM, "FC head: training went out of range in epoch %u; use a smaller learning rate "
+                           "than %g", epoch, spec->learning_rate);
+        if (watch)
+            watch->after_epoch(watch->ctx, net, epoch);
+    }
     return 0;
 }
 
-int fm_fc_train(fm_fc *net, const fm_head_spec *spec, const float *x, const int32_t *labels, size_t n, uint64_t seed,
-                uint64_t stream, fm_err *err)
+int fm_fc_train(fm_fc *net, const fm_head_spec *spec, const fm_rows *rows, uint64_t seed, uint64_t stream,
+                const fm_fc_watch *watch, fm_err *err)
 {
-    trainer t = {.grad = malloc(net->n * sizeof *t.grad), .order = malloc(n * sizeof *t.order)};
+    trainer t = {.grad = malloc(net->n * sizeof *t.grad), .order = malloc(rows->n * sizeof *t.order)};
     fm_rng rng = fm_rng_init(seed, stream);
     int rc = 0;
 
     if (!t.grad || !t.order)
-        rc = fm_fail_nomem(err, "training", net->n * sizeof *t.grad + n * sizeof *t.order);
+        rc = fm_fail_nomem(err, "training", net->n * sizeof *t.grad + rows->n * sizeof *t.order);
     if (rc == 0)
-        rc = fm_fc_batch_init(&t.batch, net, spec->batch < n ? spec->batch : n, err);
+        rc = fm_fc_batch_init(&t.batch, net, spec->batch < rows->n ? spec->batch : rows->n, err);
     if (rc == 0)
         rc = fm_adam_init(&t.adam, net, err);
     if (rc == 0) {
-        for (size_t i = 0; i < n; i++)
+        t.batch.weight = rows->weight;
+        for (size_t i = 0; i < rows->n; i++)
             t.order[i] = (uint32_t)i;
         start_weights(net, &rng);
-        rc = train_epochs(net, &t, spec, x, labels, n, &rng, err);
+        rc = train_epochs(net, &t, spec, rows, &rng, watch, err);
     }
     fm_adam_fini(&t.adam);
     fm_fc_batch_fini(&t.batch);

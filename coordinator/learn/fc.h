@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "coordinator/learn/head.h"
+#include "coordinator/learn/inner.h"
 
 /* Parameters lie one after the other in f32 [n]:
  * w1 [d, hidden], b1 [hidden], w2 [hidden, classes], b2 [classes], row-major. */
@@ -24,10 +25,25 @@ typedef struct {
 int fm_fc_init(fm_fc *net, size_t d, size_t hidden, size_t classes, fm_err *err);
 void fm_fc_fini(fm_fc *net);
 
-/* Train on x f32 [n, d], standardised, labels i32 [n].  net is the caller's, from fm_fc_init.
+/* Called after each epoch; epochs  how many have passed. */
+typedef struct {
+    void (*after_epoch)(void *ctx, const fm_fc *net, uint32_t epochs);
+    void *ctx;
+} fm_fc_watch;
+
+/* Train.  net is the caller's, from fm_fc_init; rows' folds are not looked at.
+ * watch  NULL: nobody.  Training for more epochs begins with the very same ones.
  * Errors: -EDOM (it went out of range), -ENOMEM. */
-int fm_fc_train(fm_fc *net, const fm_head_spec *spec, const float *x, const int32_t *labels, size_t n, uint64_t seed,
-                uint64_t stream, fm_err *err);
+int fm_fc_train(fm_fc *net, const fm_head_spec *spec, const fm_rows *rows, uint64_t seed, uint64_t stream,
+                const fm_fc_watch *watch, fm_err *err);
+
+/* What inner folds say: the choice of epochs with the least log loss on held-out rows, ties to fewer.
+ * rows        folds over 0.
+ * epochs      the choice; the spec's own when it has none.
+ * inner_prob  caller's; f64 [n, classes], each row's by the head without its inner fold; or NULL.
+ * Errors: as fm_fc_train. */
+int fm_fc_choose(const fm_head_spec *spec, const fm_rows *rows, uint64_t seed, uint64_t stream, uint32_t *epochs,
+                 double *inner_prob, fm_err *err);
 
 /* Class probabilities of one row.
  * x  f32 [d], standardised.  hidden, logit  f32 [hidden], [classes], caller's scratch.  prob  f64 [classes]. */
@@ -38,6 +54,7 @@ void fm_fc_score(const fm_fc *net, const float *x, float *hidden, float *logit, 
 /* One batch and what is worked out on it, all owned: rows x, labels, dropout's factors. */
 typedef struct {
     size_t n;               /* rows */
+    const float *weight;    /* f32 [classes], borrowed: what a row of each class counts; NULL: 1 */
     float *x;               /* f32 [n, d] */
     int32_t *label;         /* i32 [n] */
     float *keep;            /* f32 [n, hidden]: 0 dropped, 1 / (1 - dropout) kept */
@@ -48,7 +65,7 @@ typedef struct {
 int fm_fc_batch_init(fm_fc_batch *b, const fm_fc *net, size_t rows_max, fm_err *err);
 void fm_fc_batch_fini(fm_fc_batch *b);
 
-/* Mean cross-entropy of the batch; its gradient without the L2 term into grad f32 [net->n]. */
+/* Mean over rows of their class's weight times their cross-entropy; its gradient without the L2 term into grad f32 [net->n]. */
 double fm_fc_gradient(const fm_fc *net, fm_fc_batch *b, float *grad);
 
 typedef struct {

@@ -1,7 +1,7 @@
 /* Heads: what all kinds share - values and their ranges, standardising, bytes.
  *
  * The training rows are copied once into a contiguous, standardised matrix; the
- * kinds (fc.c, logistic.c) see nothing else.  A column that is constant in
+ * kinds (fc.c, linear.c) see nothing else.  A column that is constant in
  * training says nothing and counts as 0 ever after, rather than passing what a
  * test row has there through weights that nothing has trained.  Always: all that
  * a head holds is finite. */
@@ -16,13 +16,16 @@
 #include <string.h>
 
 #include "coordinator/learn/fc.h"
-#include "coordinator/learn/logistic.h"
+#include "coordinator/learn/inner.h"
+#include "coordinator/learn/linear.h"
 
 #define MAGIC 0x44484d46u       /* "FMHD" */
-#define VERSION 1
+#define VERSION 2
 #define CLASSES_MAX 65536
 #define WIDTH_MAX (1u << 20)
 #define UNITS_MAX 65536u
+#define EPOCHS_MAX 1000000u
+#define LINEAR_WIDTH_MAX 8192u     /* its square is held in memory, several times */
 
 struct fm_head {
     fm_head_spec spec;
@@ -30,7 +33,7 @@ struct fm_head {
     int classes;
     double *mean, *scale;   /* f64 [d]; scale is 1 / standard deviation, 0 for a constant column */
     fm_fc fc;               /* FC */
-    double *weight;         /* LOGISTIC: f64 [d + 1, scores] */
+    double *weight;         /* LOGISTIC, SVM: f64 [d + 1, scores] */
 };
 
 static const char *const kinds[] = {
@@ -55,23 +58,54 @@ static bool finite_over(double v, double least)
     return isfinite(v) && v > least;
 }
 
-int fm_head_spec_check(const fm_head_spec *spec, fm_err *err)
+static int check_fc(const fm_head_spec *spec, fm_err *err)
 {
-    if (spec->kind > FM_HEAD_SVM)
-        return fm_fail(err, -EINVAL, "head: kind %u is unknown, expected fc or logistic", spec->kind);
-    if (spec->kind == FM_HEAD_SVM)
-        return fm_fail(err, -ENOTSUP, "head: svm is not in this version; use fc or logistic");
     if (spec->hidden < 1 || spec->hidden > UNITS_MAX)
         return fm_fail(err, -EINVAL, "head: %u hidden units, expected 1 to %u", spec->hidden, UNITS_MAX);
-    if (spec->batch < 1 || spec->epochs < 1)
-        return fm_fail(err, -EINVAL, "head: batches of %u rows and %u epochs, expected at least 1 of each",
-                       spec->batch, spec->epochs);
+    if (spec->batch < 1)
+        return fm_fail(err, -EINVAL, "head: batches of %u rows, expected at least 1", spec->batch);
+    if (spec->epochs < 1 || spec->epochs > EPOCHS_MAX)
+        return fm_fail(err, -EINVAL, "head: %u epochs, expected 1 to %u", spec->epochs, EPOCHS_MAX);
     if (!(spec->dropout >= 0 && spec->dropout < 1))
         return fm_fail(err, -EINVAL, "head: dropout %g, expected at least 0 and less than 1", spec->dropout);
     if (!(isfinite(spec->l2) && spec->l2 >= 0))
         return fm_fail(err, -EINVAL, "head: l2 %g, expected at least 0", spec->l2);
     if (!finite_over(spec->learning_rate, 0))
         return fm_fail(err, -EINVAL, "head: learning rate %g, expected more than 0", spec->learning_rate);
+    return 0;
+}
+
+static int check_choices(const fm_head_spec *spec, fm_err *err)
+{
+    bool fc = spec->kind == FM_HEAD_FC;
+
+    if (spec->n_choices > FM_HEAD_CHOICES_MAX)
+        return fm_fail(err, -EINVAL, "head: %u values to choose from, expected at most %d", spec->n_choices,
+                       FM_HEAD_CHOICES_MAX);
+    for (uint32_t i = 0; i < spec->n_choices; i++) {
+        double v = spec->choice[i];
+
+        if (!finite_over(v, i ? spec->choice[i - 1] : 0))
+            return fm_fail(err, -EINVAL, "head: value %u to choose from is %g, expected rising values over 0", i, v);
+        if (fc && (v != floor(v) || v > EPOCHS_MAX))
+            return fm_fail(err, -EINVAL, "head: %g epochs, expected a whole number, 1 to %u", v, EPOCHS_MAX);
+    }
+    return 0;
+}
+
+int fm_head_spec_check(const fm_head_spec *spec, fm_err *err)
+{
+    int rc;
+
+    if (spec->kind > FM_HEAD_SVM)
+        return fm_fail(err, -EINVAL, "head: kind %u is unknown, expected fc, logistic or svm", spec->kind);
+    if (spec->class_weight > FM_CLASS_WEIGHT_BALANCED)
+        return fm_fail(err, -EINVAL, "head: class weight %u is unknown, expected none or balanced", spec->class_weight);
+    rc = check_fc(spec, err);
+    if (rc == 0)
+        rc = check_choices(spec, err);
+    if (rc != 0)
+        return rc;
     if (!finite_over(spec->C, 0))
         return fm_fail(err, -EINVAL, "head: C %g, expected more than 0", spec->C);
     return 0;
@@ -92,7 +126,7 @@ static int head_create(const fm_head_spec *spec, size_t d, int classes, fm_head 
     if (spec->kind == FM_HEAD_FC)
         rc = fm_fc_init(&h->fc, d, spec->hidden, (size_t)classes, err);
     else
-        h->weight = calloc(d + 1, fm_logistic_scores(classes) * sizeof *h->weight);
+        h->weight = calloc(d + 1, fm_linear_scores(classes) * sizeof *h->weight);
     if (rc == 0 && (!h->mean || !h->scale || (spec->kind != FM_HEAD_FC && !h->weight)))
         rc = fm_fail_nomem(err, "head", d * (2 + (size_t)classes) * sizeof *h->mean);
     if (rc != 0) {
@@ -114,22 +148,27 @@ void fm_head_destroy(fm_head *head)
     free(head);
 }
 
-static int check_labels(const int32_t *labels, size_t n, int classes, fm_err *err)
+/* weight  f32 [classes], caller's: what a row of each class counts. */
+static int weigh_classes(const fm_head_spec *spec, const fm_training *t, float *weight, fm_err *err)
 {
-    size_t *rows = calloc((size_t)classes, sizeof *rows);
+    size_t classes = (size_t)t->classes, n = t->codes.n, *rows = calloc(classes, sizeof *rows);
     int rc = 0;
 
     if (!rows)
-        return fm_fail_nomem(err, "counts of classes", (size_t)classes * sizeof *rows);
+        return fm_fail_nomem(err, "counts of classes", classes * sizeof *rows);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (labels[i] < 0 || labels[i] >= classes)
-            rc = fm_fail(err, -EINVAL, "head: row %zu has label %d, expected 0 to %d", i, (int)labels[i], classes - 1);
+        if (t->labels[i] < 0 || t->labels[i] >= t->classes)
+            rc = fm_fail(err, -EINVAL, "head: row %zu has label %d, expected 0 to %d", i, (int)t->labels[i],
+                         t->classes - 1);
         else
-            rows[labels[i]]++;
+            rows[t->labels[i]]++;
     }
-    for (int c = 0; rc == 0 && c < classes; c++)
+    for (size_t c = 0; rc == 0 && c < classes; c++) {
         if (rows[c] == 0)
-            rc = fm_fail(err, -EINVAL, "head: none of %zu rows to train on is of class %d", n, c);
+            rc = fm_fail(err, -EINVAL, "head: none of %zu rows to train on is of class %zu", n, c);
+        else
+            weight[c] = spec->class_weight ? (float)((double)n / ((double)classes * (double)rows[c])) : 1.0f;
+    }
     free(rows);
     return rc;
 }
@@ -163,51 +202,92 @@ static int standardise(fm_head *h, float *x, size_t n, fm_err *err)
     return 0;
 }
 
-/* A process's OpenBLAS, which liblinear's products end up in, too, runs on the thread
- * that calls it: ranks share out the cores, and a product cut over threads would
- * add in another order. */
+/* A process's OpenBLAS runs on the thread that calls it: ranks share out the cores,
+ * and a product cut over threads would add in another order. */
 static void one_thread(void)
 {
     openblas_set_num_threads(1);
 }
 
-int fm_head_train(const fm_head_spec *spec, const fm_codes *codes, const int32_t *labels, int classes,
-                  uint64_t seed, uint64_t stream, fm_head **out, fm_err *err)
+static int check_size(const fm_head_spec *spec, const fm_training *t, fm_err *err)
+{
+    unsigned most = spec->kind == FM_HEAD_FC ? WIDTH_MAX : LINEAR_WIDTH_MAX;
+
+    if (t->classes >= 2 && t->classes <= CLASSES_MAX && t->codes.d >= 1 && t->codes.d <= most && t->codes.n <= INT32_MAX)
+        return 0;
+    return fm_fail(err, -EINVAL, "head: %zu rows of %zu columns in %d classes, expected at most %d rows, 1 to %u "
+                   "columns, 2 to %d classes", t->codes.n, t->codes.d, t->classes, INT32_MAX, most, CLASSES_MAX);
+}
+
+/* What the training rows become, owned. */
+typedef struct {
+    float *x;               /* f32 [n, d] */
+    float *weight;          /* f32 [classes] */
+    int32_t *fold;          /* i32 [n] */
+    fm_rows rows;
+} prepared;
+
+static int prepare(fm_head *h, const fm_training *t, uint64_t seed, uint64_t stream, bool inner, prepared *p,
+                   fm_err *err)
+{
+    size_t n = t->codes.n, d = t->codes.d;
+    uint32_t folds = 0;
+    int rc;
+
+    p->x = calloc(n + 1, d * sizeof *p->x);
+    p->weight = calloc((size_t)t->classes, sizeof *p->weight);
+    p->fold = inner ? malloc((n + 1) * sizeof *p->fold) : NULL;
+    if (!p->x || !p->weight || (inner && !p->fold))
+        return fm_fail_nomem(err, "rows to train on", n * d * sizeof *p->x);
+    rc = weigh_classes(&h->spec, t, p->weight, err);
+    if (rc == 0 && inner)
+        rc = fm_inner_folds(t->labels, t->groups, n, t->classes, seed, stream, p->fold, &folds, err);
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        memcpy(p->x + i * d, row_of(&t->codes, i), d * sizeof *p->x);
+    p->rows = (fm_rows){p->x, n, d, t->labels, t->classes, p->weight, folds, p->fold};
+    return standardise(h, p->x, n, err);
+}
+
+static int train(fm_head *h, const prepared *p, uint64_t seed, uint64_t stream, double *inner_prob, fm_err *err)
+{
+    const fm_head_spec spec = h->spec;
+    int rc = 0;
+
+    if (spec.kind != FM_HEAD_FC)
+        return fm_linear_train(&spec, &p->rows, h->weight, &h->spec.C, inner_prob, err);
+    if (p->rows.folds)
+        rc = fm_fc_choose(&spec, &p->rows, seed, stream, &h->spec.epochs, inner_prob, err);
+    return rc == 0 ? fm_fc_train(&h->fc, &h->spec, &p->rows, seed, stream, NULL, err) : rc;
+}
+
+int fm_head_train(const fm_head_spec *spec, const fm_training *t, uint64_t seed, uint64_t stream, double *inner_prob,
+                  fm_head **out, fm_err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    bool inner = spec->n_choices > 0 || spec->kind == FM_HEAD_SVM || inner_prob;
+    prepared p = {0};
     fm_head *h = NULL;
-    float *x = NULL;
     int rc = fm_head_spec_check(spec, err);
 
+    if (rc == 0)
+        rc = check_size(spec, t, err);
     if (rc != 0)
         return rc;
     pthread_once(&once, one_thread);
-    if (classes < 2 || classes > CLASSES_MAX || codes->d < 1 || codes->d > WIDTH_MAX || codes->n > UINT32_MAX)
-        return fm_fail(err, -EINVAL, "head: %zu rows of %zu columns in %d classes, expected at most %u rows, 1 to %u "
-                       "columns, 2 to %d classes", codes->n, codes->d, classes, UINT32_MAX, WIDTH_MAX, CLASSES_MAX);
-    rc = check_labels(labels, codes->n, classes, err);
+    rc = head_create(spec, t->codes.d, t->classes, &h, err);
     if (rc == 0)
-        rc = head_create(spec, codes->d, classes, &h, err);
-    if (rc != 0)
-        goto done;
-    x = calloc(codes->n, codes->d * sizeof *x);
-    if (!x) {
-        rc = fm_fail_nomem(err, "rows to train on", codes->n * codes->d * sizeof *x);
-        goto done;
-    }
-    for (size_t i = 0; i < codes->n; i++)
-        memcpy(x + i * codes->d, row_of(codes, i), codes->d * sizeof *x);
-    rc = standardise(h, x, codes->n, err);
-    if (rc == 0 && spec->kind == FM_HEAD_FC)
-        rc = fm_fc_train(&h->fc, spec, x, labels, codes->n, seed, stream, err);
-    else if (rc == 0)
-        rc = fm_logistic_train(x, codes->n, codes->d, labels, classes, spec->C, h->weight, err);
+        rc = prepare(h, t, seed, stream, inner, &p, err);
+    if (rc == 0)
+        rc = train(h, &p, seed, stream, inner_prob, err);
     if (rc == 0) {
         *out = h;
         h = NULL;
     }
-done:
-    free(x);
+    free(p.x);
+    free(p.weight);
+    free(p.fold);
     fm_head_destroy(h);
     return rc;
 }
@@ -227,6 +307,13 @@ const fm_head_spec *fm_head_spec_of(const fm_head *head)
     return &head->spec;
 }
 
+double fm_head_chosen(const fm_head *head)
+{
+    const fm_head_spec *s = &head->spec;
+
+    return s->n_choices == 0 ? (double)NAN : s->kind == FM_HEAD_FC ? (double)s->epochs : s->C;
+}
+
 static int score_row(const fm_head *h, const float *x, float *z, double *prob)
 {
     bool finite = true;
@@ -240,7 +327,7 @@ static int score_row(const fm_head *h, const float *x, float *z, double *prob)
     if (h->spec.kind == FM_HEAD_FC)
         fm_fc_score(&h->fc, z, z + h->d, z + h->d + h->fc.hidden, prob);
     else
-        fm_logistic_score(h->weight, h->d, h->classes, z, prob);
+        fm_linear_score(h->weight, h->d, h->classes, z, prob);
     for (int c = 0; c < h->classes; c++)
         finite &= isfinite(prob[c]) != 0;
     return finite ? 0 : -EDOM;
@@ -267,6 +354,7 @@ int fm_head_score(const fm_head *head, const fm_codes *codes, double *prob, fm_e
 void fm_head_spec_encode(const fm_head_spec *spec, fm_buf *out)
 {
     fm_buf_u8(out, spec->kind);
+    fm_buf_u8(out, spec->class_weight);
     fm_buf_u32(out, spec->hidden);
     fm_buf_u32(out, spec->batch);
     fm_buf_u32(out, spec->epochs);
@@ -274,12 +362,16 @@ void fm_head_spec_encode(const fm_head_spec *spec, fm_buf *out)
     fm_buf_f64(out, spec->l2);
     fm_buf_f64(out, spec->learning_rate);
     fm_buf_f64(out, spec->C);
+    fm_buf_u32(out, spec->n_choices);
+    for (uint32_t i = 0; i < spec->n_choices; i++)
+        fm_buf_f64(out, spec->choice[i]);
 }
 
 void fm_head_spec_decode(fm_reader *in, fm_head_spec *out)
 {
     memset(out, 0, sizeof *out);
     out->kind = fm_reader_u8(in);
+    out->class_weight = fm_reader_u8(in);
     out->hidden = fm_reader_u32(in);
     out->batch = fm_reader_u32(in);
     out->epochs = fm_reader_u32(in);
@@ -287,11 +379,14 @@ void fm_head_spec_decode(fm_reader *in, fm_head_spec *out)
     out->l2 = fm_reader_f64(in);
     out->learning_rate = fm_reader_f64(in);
     out->C = fm_reader_f64(in);
+    out->n_choices = fm_reader_u32(in);
+    for (uint32_t i = 0; i < out->n_choices && i < FM_HEAD_CHOICES_MAX; i++)
+        out->choice[i] = fm_reader_f64(in);
 }
 
 void fm_head_encode(const fm_head *head, fm_buf *out)
 {
-    size_t weights = (head->d + 1) * fm_logistic_scores(head->classes);
+    size_t weights = (head->d + 1) * fm_linear_scores(head->classes);
 
     fm_buf_u32(out, MAGIC);
     fm_buf_u32(out, VERSION);
@@ -317,13 +412,13 @@ static uint64_t bytes_of(const fm_head_spec *spec, uint64_t d, uint64_t classes)
         return UINT64_MAX;
     if (spec->kind == FM_HEAD_FC)
         return d * 16 + 4 * (d * hidden + hidden + hidden * classes + classes);
-    return d * 16 + 8 * (d + 1) * fm_logistic_scores((int)classes);
+    return d * 16 + 8 * (d + 1) * fm_linear_scores((int)classes);
 }
 
 /* Numbers into a fresh head; false when one is not finite. */
 static bool read_numbers(fm_reader *in, fm_head *h)
 {
-    size_t weights = (h->d + 1) * fm_logistic_scores(h->classes);
+    size_t weights = (h->d + 1) * fm_linear_scores(h->classes);
     bool finite = true;
 
     for (size_t k = 0; k < h->d; k++) {

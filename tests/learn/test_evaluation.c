@@ -127,7 +127,7 @@ static void what_an_evaluation_holds(void)
     CHECK(fm_digest_equal(&want, &e.codes));
     CHECK(e.n == N && e.classes == 2 && e.repeats == 1 && e.folds == 4 && e.bootstrap == 60);
     for (uint32_t k = 0; k < 4; k++)
-        CHECK(fm_evaluation_tested(&e, 0, k) == 24 && e.fold[k].n_train == 96 && e.fold[k].fold == k &&
+        CHECK(fm_evaluation_values(&e, 0, k) == 24 * 2 + 1 && e.fold[k].n_train == 96 && e.fold[k].fold == k &&
               e.fold[k].metrics.v[FM_METRIC_AUC] > 0.4);
     for (int i = 0; i < N; i++) {
         CHECK_INT(e.test_fold[i], plan.rows[i].fold);
@@ -169,7 +169,7 @@ static void tested_labels_do_not_leak(void)
             turned.label[i] = 1 - e.label[i];
     CHECK(fm_evaluation_fold(&plan, &e, x, 0, 1, before, NULL) == 0);
     CHECK(fm_evaluation_fold(&plan, &turned, x, 0, 1, after, NULL) == 0);
-    CHECK(memcmp(before, after, fm_evaluation_tested(&e, 0, 1) * 2 * sizeof *before) == 0);
+    CHECK(memcmp(before, after, (fm_evaluation_values(&e, 0, 1) - 1) * sizeof *before) == 0);
     fm_evaluation_fini(&e);
     fm_evaluation_fini(&turned);
     fm_plan_fini(&plan);
@@ -186,9 +186,9 @@ static void errors_leave_nothing(void)
     x[5 * D + 2] = NAN;
     CHECK_INT(fm_evaluate_local(&plan, x, &e, &err), -EDOM);
     CHECK(strstr(err.text, "fold") != NULL);
-    plan.head.kind = FM_HEAD_SVM;
-    CHECK_INT(fm_evaluate_local(&plan, x, &e, &err), -ENOTSUP);
-    plan.head.kind = FM_HEAD_FC;
+    plan.head.class_weight = 9;
+    CHECK_INT(fm_evaluate_local(&plan, x, &e, &err), -EINVAL);
+    plan.head.class_weight = 0;
     plan.folds.folds = 70;
     CHECK_INT(fm_evaluate_local(&plan, x, &e, &err), -EINVAL);
     CHECK(strstr(err.text, "60 groups") != NULL);

@@ -6,7 +6,7 @@
 #include "coordinator/learn/head.h"
 #include "tests/check.h"
 
-enum { N = 150, D = 12, STRIDE = 20 };
+enum { N = 150, D = 12, STRIDE = 20, GROUPED = 99 };
 
 /* Rows whose classes lie apart in the first columns; column 5 is constant. */
 typedef struct {
@@ -44,7 +44,7 @@ static fm_head *trained(int kind, const rows *r, int classes, uint64_t stream)
     fm_head *head = NULL;
     fm_err err = FM_ERR_INIT;
 
-    if (fm_head_train(&spec, &r->codes, r->label, classes, 1, stream, &head, &err) != 0)
+    if (fm_head_train(&spec, &(fm_training){r->codes, r->label, NULL, classes}, 1, stream, NULL, &head, &err) != 0)
         check_failed(__FILE__, __LINE__, "%s", err.text);
     return head;
 }
@@ -73,7 +73,7 @@ static void learns_what_is_there(void)
     static double prob[N * 4];
 
     for (int classes = 2; classes <= 4; classes++)
-        for (int kind = FM_HEAD_FC; kind <= FM_HEAD_LOGISTIC; kind++) {
+        for (int kind = FM_HEAD_FC; kind <= FM_HEAD_SVM; kind++) {
             fm_head *head;
             int right = 0;
 
@@ -112,7 +112,7 @@ static void logistic_is_at_its_optimum(void)
 
     spec.C = 0.3;
     rows_make(&r, 2, 1.0, 3);
-    REQUIRE(fm_head_train(&spec, &r.codes, r.label, 2, 0, 0, &head, NULL) == 0);
+    REQUIRE(fm_head_train(&spec, &(fm_training){r.codes, r.label, NULL, 2}, 0, 0, NULL, &head, NULL) == 0);
     REQUIRE(fm_head_score(head, &r.codes, prob, NULL) == 0);
     b = bytes_of(head);
     in = fm_reader_init(b.data + b.size - (D + 1) * 8 - D * 16, (D + 1) * 8 + D * 16);
@@ -146,7 +146,7 @@ static void a_row_is_scored_alone(void)
     static double all[N * 3], one[3];
 
     rows_make(&r, 3, 1.0, 4);
-    for (int kind = FM_HEAD_FC; kind <= FM_HEAD_LOGISTIC; kind++) {
+    for (int kind = FM_HEAD_FC; kind <= FM_HEAD_SVM; kind++) {
         fm_head *head = trained(kind, &r, 3, 0);
 
         REQUIRE(head != NULL && fm_head_score(head, &r.codes, all, NULL) == 0);
@@ -202,7 +202,7 @@ static void training_is_pure(void)
 
         srand((unsigned)i + 99);
         REQUIRE(jobs[i].head != NULL);
-        REQUIRE(fm_head_train(&spec, &copy, r.label, 3, 1, jobs[i].stream, &again, NULL) == 0);
+        REQUIRE(fm_head_train(&spec, &(fm_training){copy, r.label, NULL, 3}, 1, jobs[i].stream, NULL, &again, NULL) == 0);
         CHECK(same_bytes(jobs[i].head, again));
         fm_head_destroy(again);
     }
@@ -212,8 +212,10 @@ static void training_is_pure(void)
         fm_head_destroy(jobs[i].head);
 }
 
+/* The defaults but for what a case says. */
 static void what_cannot_be_trained_says_why(void)
 {
+#define DEFAULTS .hidden = 64, .batch = 10, .epochs = 5, .dropout = 0.25, .l2 = 1e-3, .learning_rate = 1e-3, .C = 1
     static const struct {
         const char *what;
         int rc;
@@ -222,35 +224,47 @@ static void what_cannot_be_trained_says_why(void)
         int32_t first_label;
         float first_value;
     } cases[] = {
-        {"svm is not in this version", -ENOTSUP, {FM_HEAD_SVM, 64, 10, 5, 0.25, 1e-3, 1e-3, 1}, 2, 0, 0},
-        {"kind 9", -EINVAL, {9, 64, 10, 5, 0.25, 1e-3, 1e-3, 1}, 2, 0, 0},
-        {"0 hidden", -EINVAL, {0, 0, 10, 5, 0.25, 1e-3, 1e-3, 1}, 2, 0, 0},
-        {"65537 hidden", -EINVAL, {0, 65537, 10, 5, 0.25, 1e-3, 1e-3, 1}, 2, 0, 0},
-        {"batches of 0", -EINVAL, {0, 64, 0, 5, 0.25, 1e-3, 1e-3, 1}, 2, 0, 0},
-        {"0 epochs", -EINVAL, {0, 64, 10, 0, 0.25, 1e-3, 1e-3, 1}, 2, 0, 0},
-        {"dropout 1", -EINVAL, {0, 64, 10, 5, 1.0, 1e-3, 1e-3, 1}, 2, 0, 0},
-        {"l2 -1", -EINVAL, {0, 64, 10, 5, 0.25, -1, 1e-3, 1}, 2, 0, 0},
-        {"learning rate 0", -EINVAL, {0, 64, 10, 5, 0.25, 1e-3, 0, 1}, 2, 0, 0},
-        {"learning rate nan", -EINVAL, {0, 64, 10, 5, 0.25, 1e-3, NAN, 1}, 2, 0, 0},
-        {"C inf", -EINVAL, {1, 64, 10, 5, 0.25, 1e-3, 1e-3, INFINITY}, 2, 0, 0},
-        {"1 classes", -EINVAL, {0, 64, 10, 5, 0.25, 1e-3, 1e-3, 1}, 1, 0, 0},
-        {"label 2", -EINVAL, {0, 64, 10, 5, 0.25, 1e-3, 1e-3, 1}, 2, 2, 0},
-        {"label -1", -EINVAL, {0, 64, 10, 5, 0.25, 1e-3, 1e-3, 1}, 2, -1, 0},
-        {"is of class 2", -EINVAL, {0, 64, 10, 5, 0.25, 1e-3, 1e-3, 1}, 3, 0, 0},
-        {"column 0", -EDOM, {0, 64, 10, 5, 0.25, 1e-3, 1e-3, 1}, 2, 0, NAN},
-        {"column 0", -EDOM, {1, 64, 10, 5, 0.25, 1e-3, 1e-3, 1}, 2, 0, INFINITY},
-        {"smaller learning rate", -EDOM, {0, 64, 10, 5, 0.25, 1e-3, 1e30, 1}, 2, 0, 0},
+        {"kind 9", -EINVAL, {DEFAULTS, .kind = 9}, 2, 0, 0},
+        {"class weight 2", -EINVAL, {DEFAULTS, .class_weight = 2}, 2, 0, 0},
+        {"0 hidden", -EINVAL, {.batch = 10, .epochs = 5, .learning_rate = 1, .C = 1}, 2, 0, 0},
+        {"65537 hidden", -EINVAL, {.hidden = 65537, .batch = 10, .epochs = 5, .learning_rate = 1, .C = 1}, 2, 0, 0},
+        {"batches of 0", -EINVAL, {.hidden = 64, .epochs = 5, .learning_rate = 1, .C = 1}, 2, 0, 0},
+        {"0 epochs", -EINVAL, {.hidden = 64, .batch = 10, .learning_rate = 1, .C = 1}, 2, 0, 0},
+        {"dropout 1", -EINVAL, {.hidden = 64, .batch = 10, .epochs = 5, .dropout = 1, .C = 1}, 2, 0, 0},
+        {"l2 -1", -EINVAL, {.hidden = 64, .batch = 10, .epochs = 5, .l2 = -1, .C = 1}, 2, 0, 0},
+        {"learning rate 0", -EINVAL, {.hidden = 64, .batch = 10, .epochs = 5, .C = 1}, 2, 0, 0},
+        {"learning rate nan", -EINVAL, {.hidden = 64, .batch = 10, .epochs = 5, .learning_rate = NAN}, 2, 0, 0},
+        {"C inf", -EINVAL, {.hidden = 64, .batch = 10, .epochs = 5, .learning_rate = 1, .C = INFINITY}, 2, 0, 0},
+        {"33 values", -EINVAL, {DEFAULTS, .n_choices = 33}, 2, 0, 0},
+        {"value 0 to choose from is 0", -EINVAL, {DEFAULTS, .kind = 1, .n_choices = 1}, 2, 0, 0},
+        {"rising", -EINVAL, {DEFAULTS, .kind = 1, .n_choices = 2, .choice = {1, 1}}, 2, 0, 0},
+        {"1.5 epochs", -EINVAL, {DEFAULTS, .n_choices = 1, .choice = {1.5}}, 2, 0, 0},
+        {"1 classes", -EINVAL, {DEFAULTS}, 1, 0, 0},
+        {"label 2", -EINVAL, {DEFAULTS}, 2, 2, 0},
+        {"label -1", -EINVAL, {DEFAULTS}, 2, -1, 0},
+        {"is of class 2", -EINVAL, {DEFAULTS}, 3, 0, 0},
+        {"column 0", -EDOM, {DEFAULTS}, 2, 0, NAN},
+        {"column 0", -EDOM, {DEFAULTS, .kind = 1}, 2, 0, INFINITY},
+        {"smaller learning rate", -EDOM, {.hidden = 64, .batch = 10, .epochs = 5, .learning_rate = 1e30, .C = 1}, 2, 0, 0},
+        {"inner folds", -EINVAL, {DEFAULTS, .kind = 1, .n_choices = 2, .choice = {1, 2}}, 2, GROUPED, 0},
+        {"1 groups", -EINVAL, {DEFAULTS, .kind = 2}, 2, GROUPED, 0},
     };
+#undef DEFAULTS
     static rows r;
+    static uint32_t one_a_class[N];
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fm_err err = FM_ERR_INIT;
         fm_head *head = NULL;
+        bool grouped = cases[i].first_label == GROUPED;
 
         rows_make(&r, 2, 1.0, 6);
-        r.label[0] = cases[i].first_label;
+        for (int k = 0; k < N; k++)
+            one_a_class[k] = (uint32_t)r.label[k];
+        r.label[0] = grouped ? 0 : cases[i].first_label;
         r.x[0] = cases[i].first_value;
-        CHECK_INT(fm_head_train(&cases[i].spec, &r.codes, r.label, cases[i].classes, 0, 0, &head, &err), cases[i].rc);
+        CHECK_INT(fm_head_train(&cases[i].spec, &(fm_training){r.codes, r.label, grouped ? one_a_class : NULL,
+                  cases[i].classes}, 0, 0, NULL, &head, &err), cases[i].rc);
         if (head || !strstr(err.text, cases[i].what))
             check_failed(__FILE__, __LINE__, "\"%s\" does not say \"%s\"", err.text, cases[i].what);
     }
@@ -284,7 +298,7 @@ static void bytes_and_back(void)
     static double a[N * 3], b[N * 3];
 
     rows_make(&r, 3, 1.0, 8);
-    for (int kind = FM_HEAD_FC; kind <= FM_HEAD_LOGISTIC; kind++) {
+    for (int kind = FM_HEAD_FC; kind <= FM_HEAD_SVM; kind++) {
         fm_head *head = trained(kind, &r, 3, 0), *back = NULL;
         fm_buf bytes;
 
@@ -325,7 +339,7 @@ static void hostile_bytes(void)
 
     printf("  seed %llu\n", (unsigned long long)seed);
     rows_make(&r, 3, 1.0, 9);
-    for (int kind = FM_HEAD_FC; kind <= FM_HEAD_LOGISTIC; kind++) {
+    for (int kind = FM_HEAD_FC; kind <= FM_HEAD_SVM; kind++) {
         fm_head *head = trained(kind, &r, 3, 0);
         fm_buf b;
 
