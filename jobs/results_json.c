@@ -165,6 +165,8 @@ static json_t *fold(maker *m, const fm_fold_result *f)
     put(m, o, "fold", count(f->fold));
     put(m, o, "n_train", count(f->n_train));
     put(m, o, "n_test", count(f->n_test));
+    if (!isnan(f->chosen))
+        put(m, o, "chosen", real(f->chosen));
     put(m, o, "metrics", values);
     put_undefined(m, o, undefined);
     return o;

@@ -14,6 +14,7 @@
 #define FM_SELECTS_MAX 16
 #define FM_SELECT_VALUES_MAX 32
 #define FM_BANDS_MAX 64
+#define FM_CHOICES_MAX 32
 
 typedef enum { FM_ROLE_CASE, FM_ROLE_CONTROL } fm_role;
 typedef enum {
@@ -63,19 +64,23 @@ typedef enum { FM_STUDY_FC, FM_STUDY_SVM, FM_STUDY_LOGISTIC } fm_study_head_kind
 
 typedef struct {
     int kind;                   /* fm_study_head_kind */
+    bool balanced;              /* class_weight: balanced */
     int64_t hidden, batch, epochs;
     double dropout, l2, learning_rate, C;
+    int n_choices;              /* of C (fc: epochs); 0: the value above stands */
+    double choices[FM_CHOICES_MAX];     /* rising */
 } fm_study_head;
 
-typedef enum { FM_SPLIT_HOLDOUT, FM_SPLIT_KFOLD, FM_SPLIT_GIVEN } fm_study_split;
+typedef enum { FM_SPLIT_HOLDOUT, FM_SPLIT_KFOLD, FM_SPLIT_GIVEN, FM_SPLIT_GROUP, FM_SPLIT_COHORTS } fm_study_split;
 
 typedef struct {
     int split;                  /* fm_study_split */
     int64_t folds, repeats, bootstrap;
-    char group[64];             /* column whose equal values stay on one side; subject */
+    char group[64];             /* column whose equal values stay on one side; subject.  GROUP: each is tested in turn */
     double test_fraction;       /* holdout */
     double prevalence;          /* of the positive class where the classifier is to be used; 0: not stated */
     int64_t top_k;              /* 0: 5 where there are more classes */
+    bool tests[FM_COHORTS_MAX]; /* COHORTS: the cohort is tested, else it trains */
 } fm_study_evaluate;
 
 typedef struct {

@@ -122,19 +122,24 @@ static void fails(void)
     CHECK_INT(fm_evaluate_main(getenv("TEST_PLAN"), getenv("TEST_OUT")), 4);
 }
 
-static void ranks_do_not_change_a_byte(void)
+/* kind of head, with inner folds that choose */
+static void ranks_do_not_change_a_byte_of(int kind)
 {
     fm_buf want = FM_BUF_INIT;
     fm_evaluation e;
     fm_plan plan;
     float *x;
 
-    REQUIRE(places() && make_store(PHOTOS));
     x = make_plan(&plan);
+    plan.head.kind = (uint8_t)kind;
+    plan.head.n_choices = 2;
+    plan.head.choice[0] = 1;
+    plan.head.choice[1] = 3;
     REQUIRE(write_plan(&plan));
     REQUIRE(fm_evaluate_local(&plan, x, &e, NULL) == 0);
+    CHECK(e.fold[3].chosen == 1 || e.fold[3].chosen == 3);
     fm_evaluation_encode(&e, &want);
-    for (int n = 1; n <= 4; n++) {
+    for (int n = kind == FM_HEAD_FC ? 1 : 3; n <= 4; n++) {
         fm_buf got = FM_BUF_INIT;
 
         ranks_run(n, "succeeds");
@@ -147,6 +152,13 @@ static void ranks_do_not_change_a_byte(void)
     fm_buf_fini(&want);
     fm_plan_fini(&plan);
     free(x);
+}
+
+static void ranks_do_not_change_a_byte(void)
+{
+    REQUIRE(places() && make_store(PHOTOS));
+    for (int kind = FM_HEAD_FC; kind <= FM_HEAD_SVM; kind++)
+        ranks_do_not_change_a_byte_of(kind);
 }
 
 /* One fold, the final head, no resamples: two ranks have nothing to do. */

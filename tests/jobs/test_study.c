@@ -43,7 +43,7 @@ static void mistakes_name_line_and_remedy(void)
 {
     static const struct { const char *text; int rc; const char *say; } cases[] = {
         {"name: x\n" COHORT "encodre: {}\n", -EINVAL, ":3: study: unknown key \"encodre\"; did you mean \"encoder\""},
-        {"name: x\n" COHORT "head: {epochs: many}\n", -EINVAL, ":3: epochs: expected a whole number"},
+        {"name: x\n" COHORT "head: {epochs: many}\n", -EINVAL, ":3: epochs: expected whole numbers from 1 to"},
         {"name: x\n" COHORT "head: {epochs: 0}\n", -EINVAL, "from 1 to"},
         {"name: x\n" COHORT "evaluate: {prevalence: 2}\n", -EINVAL, "prevalence"},
         {"name: x\n" COHORT "recipe: {landmarks: 7}\n", -EINVAL, "5 or 68"},
@@ -54,7 +54,21 @@ static void mistakes_name_line_and_remedy(void)
         {"", -EINVAL, "is empty"},
         {"name: x\n" COHORT "select: {age: [9, 3]}\n", -EINVAL, "9 is above 3"},
         {"name: x\n" COHORT "match: {bands: [0, 10, 5]}\n", -EINVAL, "rising ages"},
-        {"name: x\n" COHORT "head: {kind: svm}\n", -ENOTSUP, "not in this version"},
+        {"name: x\n" COHORT "head: {C: [1, 2]}\n", -EINVAL, "fc has none; give epochs"},
+        {"name: x\n" COHORT "head: {kind: svm, epochs: [1, 2]}\n", -EINVAL, "svm has none; give C"},
+        {"name: x\n" COHORT "head: {kind: svm, C: [1, 1]}\n", -EINVAL, ":3: C: values to choose from must rise"},
+        {"name: x\n" COHORT "head: {kind: svm, C: []}\n", -EINVAL, "up to 32"},
+        {"name: x\n" COHORT "head: {kind: svm, C: 0}\n", -EINVAL, "numbers from 1e-09"},
+        {"name: x\n" COHORT "head: {kind: svm, C: [nan]}\n", -EINVAL, "numbers from 1e-09"},
+        {"name: x\n" COHORT "head: {epochs: [1, 2.5]}\n", -EINVAL, "whole numbers from 1"},
+        {"name: x\n" COHORT "head: {class_weight: even}\n", -EINVAL, "none of: none, balanced"},
+        {"name: x\n" COHORT "evaluate: {split: group}\n", -EINVAL, "group: site"},
+        {"name: x\n" COHORT "evaluate: {split: cohorts, train: [a]}\n", -EINVAL, "needs train: [names] and test"},
+        {"name: x\n" COHORT "evaluate: {split: cohorts, train: [a], test: [b]}\n", -EINVAL, "no cohort is named \"b\""},
+        {"name: x\n" COHORT "evaluate: {split: cohorts, train: [a], test: [a]}\n", -EINVAL, "\"a\" is named twice"},
+        {"name: x\n" COHORT "evaluate: {split: cohorts, train: [], test: []}\n", -EINVAL, "\"a\" is neither in train"},
+        {"name: x\n" COHORT "evaluate: {test: [a]}\n", -EINVAL, "belong to split: cohorts"},
+        {"name: x\n" COHORT "store: {encrypt: true}\n", -ENOTSUP, "not in this version"},
         {"name: x\n" COHORT "recipe: {mask: portrait}\n", -ENOTSUP, "not in this version"},
         {"name: x\ncohorts: [{name: a, role: case, format: megage, path: m}]\n", -EINVAL, "none of: csv, tsv"},
         {"name: x\ncohorts: [{name: a, role: patient, format: csv, path: m}]\n", -EINVAL, "none of: case, control"},
@@ -70,6 +84,24 @@ static void mistakes_name_line_and_remedy(void)
         if (!strstr(err.text, cases[i].say))
             check_failed(__FILE__, __LINE__, "\"%s\" does not say \"%s\"", err.text, cases[i].say);
     }
+}
+
+static void choices_and_protocols_are_read(void)
+{
+    fm_err err;
+    fm_study *s = load("name: x\n" COHORT "head: {kind: svm, C: [0.01, 1, 100], class_weight: balanced}\n"
+                       "evaluate: {split: group, group: site}\n", &err);
+
+    REQUIRE(s != NULL);
+    CHECK(s->head.kind == FM_STUDY_SVM && s->head.balanced && s->head.n_choices == 3 && s->head.choices[2] == 100);
+    CHECK(s->evaluate.split == FM_SPLIT_GROUP && strcmp(s->evaluate.group, "site") == 0);
+    s = load("name: x\n" COHORT "head: {epochs: [7]}\n", &err);
+    REQUIRE(s != NULL);
+    CHECK(s->head.n_choices == 0 && s->head.epochs == 7 && !s->head.balanced);
+    s = load("name: x\ncohorts:\n - {name: a, role: case, format: csv, path: a}\n - {name: b, role: case, format: csv, "
+             "path: b}\nevaluate: {split: cohorts, train: [b], test: [a]}\n", &err);
+    REQUIRE(s != NULL);
+    CHECK(s->evaluate.tests[0] && !s->evaluate.tests[1]);
 }
 
 static void csv_rows_good_and_bad(void)
@@ -163,5 +195,6 @@ static void matching_is_exact_in_sex_and_band(void)
 }
 
 CHECK_MAIN(CHECK_CASE(contract_example_is_read), CHECK_CASE(mistakes_name_line_and_remedy),
+           CHECK_CASE(choices_and_protocols_are_read),
            CHECK_CASE(csv_rows_good_and_bad), CHECK_CASE(folder_and_utkface_names),
            CHECK_CASE(matching_is_exact_in_sex_and_band))

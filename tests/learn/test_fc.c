@@ -24,7 +24,9 @@ static void random_batch(fm_fc *net, fm_fc_batch *b, fm_rng *rng)
         b->keep[i] = fm_rng_uniform(rng) < 0.25 ? 0.0f : (float)(1 / 0.75);
 }
 
-/* Mean cross-entropy by the book. */
+static const float weights[CLASSES] = {2.0f, 0.5f, 1.0f};
+
+/* Mean weighted cross-entropy by the book. */
 static double loss_of(const double *p, const fm_fc_batch *b)
 {
     const double *b1 = p + D * HIDDEN, *w2 = b1 + HIDDEN, *b2 = w2 + HIDDEN * CLASSES;
@@ -45,7 +47,7 @@ static double loss_of(const double *p, const fm_fc_batch *b)
                 logit[c] += hidden[j] * w2[j * CLASSES + c];
             sum += exp(logit[c]);
         }
-        loss += (log(sum) - logit[b->label[i]]) / ROWS;
+        loss += (b->weight ? (double)b->weight[b->label[i]] : 1) * (log(sum) - logit[b->label[i]]) / ROWS;
     }
     return loss;
 }
@@ -66,6 +68,7 @@ static void gradient_is_the_slope_of_the_loss(void)
         double loss;
 
         random_batch(&net, &b, &rng);
+        b.weight = turn % 2 ? weights : NULL;
         for (int i = 0; i < PARAMS; i++)
             p[i] = (double)net.param[i];
         loss = fm_fc_gradient(&net, &b, grad);
@@ -143,6 +146,69 @@ static void scores_as_it_trains(void)
     fm_fc_fini(&net);
 }
 
+/* Inner folds train once and look on the way; training anew for each choice must say the same. */
+static void epochs_are_chosen_as_if_trained_anew(void)
+{
+    enum { N = 90, FOLDS = 3 };
+    static const double choice[] = {1, 4, 30};
+    static float x[N * D], part[N * D];
+    static int32_t label[N], part_label[N], fold[N];
+    static double inner[N * CLASSES];
+    fm_rng rng = fm_rng_init(29, 0);
+    fm_head_spec spec;
+    fm_rows all = {x, N, D, label, CLASSES, weights, FOLDS, fold};
+    double least = INFINITY, own = 0;
+    uint32_t best = 0, chosen = 0;
+
+    fm_head_spec_default(&spec);
+    spec.hidden = HIDDEN;
+    spec.learning_rate = 0.05;
+    spec.n_choices = 3;
+    memcpy(spec.choice, choice, sizeof choice);
+    fill(x, N * D, 1.0, &rng);
+    for (int i = 0; i < N; i++) {
+        label[i] = i % CLASSES;
+        fold[i] = i / CLASSES % FOLDS;
+        x[i * D + label[i]] += 1.0f;
+    }
+    REQUIRE(fm_fc_choose(&spec, &all, 1, 2, &chosen, inner, NULL) == 0);
+    for (int c = 0; c < 3; c++) {
+        double loss = 0;
+
+        for (int32_t f = 0; f < FOLDS; f++) {
+            fm_rows rows = {part, 0, D, part_label, CLASSES, weights, 0, NULL};
+            fm_head_spec one = spec;
+            float hidden[HIDDEN], logit[CLASSES];
+            double prob[CLASSES];
+            fm_fc net;
+
+            for (int i = 0; i < N; i++)
+                if (fold[i] != f) {
+                    memcpy(part + rows.n * D, x + i * D, D * sizeof *x);
+                    part_label[rows.n++] = label[i];
+                }
+            one.epochs = (uint32_t)choice[c];
+            REQUIRE(fm_fc_init(&net, D, HIDDEN, CLASSES, NULL) == 0);
+            REQUIRE(fm_fc_train(&net, &one, &rows, 1, fm_rng_stream("inner head", 2, (uint64_t)f), NULL, NULL) == 0);
+            for (int i = 0; i < N; i++)
+                if (fold[i] == f) {
+                    fm_fc_score(&net, x + i * D, hidden, logit, prob);
+                    loss -= (double)weights[label[i]] * log(prob[label[i]]);
+                }
+            fm_fc_fini(&net);
+        }
+        if (loss < least) {
+            least = loss;
+            best = (uint32_t)choice[c];
+        }
+    }
+    CHECK_INT(chosen, best);
+    CHECK(best == 4);       /* neither end: one epoch learns too little, 30 learn the rows by heart */
+    for (int i = 0; i < N; i++)
+        own -= (double)weights[label[i]] * log(inner[i * CLASSES + label[i]]);
+    CHECK_NEAR(own, least, 1e-9);
+}
+
 static void too_large_a_network_is_refused(void)
 {
     fm_fc net;
@@ -154,4 +220,4 @@ static void too_large_a_network_is_refused(void)
 }
 
 CHECK_MAIN(CHECK_CASE(gradient_is_the_slope_of_the_loss), CHECK_CASE(adam_by_hand), CHECK_CASE(scores_as_it_trains),
-           CHECK_CASE(too_large_a_network_is_refused))
+           CHECK_CASE(epochs_are_chosen_as_if_trained_anew), CHECK_CASE(too_large_a_network_is_refused))

@@ -35,7 +35,7 @@ what_is_not_in_this_version_says_so() {
         status 2 "$FACEMILL" $verb study.yaml
         said "not in this version"
     done
-    study "head: {kind: svm}"
+    study "store: {encrypt: true}"
     status 2 "$FACEMILL" run "$work/study.yaml"
     said "not in this version"
     status 2 "$FACEMILL" models run x.onnx
