@@ -23,6 +23,7 @@ static const verb verbs[] = {
     {"evaluate", fm_verb_road, "train and test over the folds"},
     {"explain", NULL, "what the classifier looked at"},
     {"report", fm_verb_road, "write results, ledger and report"},
+    {"predict", fm_verb_predict, "what a study's head makes of new photographs"},
     {"submit", NULL, "the same under SLURM"},
     {"status", fm_verb_status, "progress of a run, once"},
     {"watch", fm_verb_status, "progress of a run, live"},

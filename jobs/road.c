@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "jobs/head_file.h"
 #include "jobs/plan.h"
 #include "jobs/progress.h"
 #include "jobs/stop.h"
@@ -304,6 +305,23 @@ static int run_evaluate(fm_road *r, const fm_plan *plan, const char *plan_path, 
     return rc ? rc : fm_fail(err, -EIO, "evaluate: ended without writing %s; the log folder says more", result);
 }
 
+/* The final head with what it was trained on. */
+static int write_head(const fm_road *r, const fm_plan *plan, const char *path, fm_err *err)
+{
+    fm_head_file f = {.study_digest = r->study.digest, .recipe = r->study.recipe,
+                      .encoder_model = r->model[FM_ROAD_ENCODER]->sha256, .code_offset = plan->code_offset,
+                      .code_width = plan->code_width, .n_classes = plan->classes, .classes = r->samples.classes};
+    int rc = fm_head_decode(r->evaluation.head, r->evaluation.head_size, &f.head, err);
+
+    if (rc != 0)
+        return rc;
+    memcpy(f.study, r->study.name, sizeof f.study);
+    memcpy(f.encoder, r->study.encoder, sizeof f.encoder);
+    rc = fm_head_file_write(&f, path, err);
+    fm_head_destroy(f.head);
+    return rc;
+}
+
 static int stage_train(fm_road *r, fm_err *err)
 {
     char plan_path[FM_PATH_MAX], result[FM_PATH_MAX], head[FM_PATH_MAX];
@@ -319,9 +337,9 @@ static int stage_train(fm_road *r, fm_err *err)
         return rc == -EINVAL ? FM_EXIT_INPUT : FM_EXIT_FAILED;
     fm_info("evaluate: %zu faces, %d classes", plan.n, r->samples.n_classes);
     rc = run_evaluate(r, &plan, plan_path, result, err);
-    fm_plan_fini(&plan);
     if (rc == 0)
-        rc = fm_file_write(head, r->evaluation.head, r->evaluation.head_size, err);
+        rc = write_head(r, &plan, head, err);
+    fm_plan_fini(&plan);
     return rc == 0 ? FM_EXIT_DONE : rc == -EINTR ? FM_EXIT_STOPPED : rc == -EINVAL ? FM_EXIT_INPUT : FM_EXIT_FAILED;
 }
 
