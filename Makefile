@@ -32,7 +32,7 @@ CFLAGS  := -std=c11 -D_XOPEN_SOURCE=700 -DFM_VERSION='"$(VERSION)"' $(OPTIMISE) 
            -fno-math-errno -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow \
            -I. $(PKG_CFLAGS) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 LDFLAGS := $(if $(SAN),-fsanitize=$(SAN))
-LDLIBS  := $(PKG_LIBS) -llinear -lpthread -lm
+LDLIBS  := $(PKG_LIBS) -lpthread -lm
 AVX2    := -mavx2 -mfma -mf16c
 AVX512  := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mavx2 -mf16c -mprefer-vector-width=512
 
@@ -81,6 +81,7 @@ $B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o 
 	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $B/tests/image/test_memory $B/tests/jobs/test_memory $B/tests/jobs/test_cohort_memory: $B/tests/alloc.o
+$B/tests/learn/test_linear: LDLIBS += -llinear
 $B/tests/coordinator/test_build: $B/tests/coordinator/crew.o
 
 SYSTEM_TESTS := $(wildcard tests/system/test_*.sh)

@@ -5,6 +5,7 @@
 #include "jobs/head_file.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,7 @@ void fm_head_file_encode(const fm_head_file *f, fm_buf *out)
     fm_buf_put(out, f->encoder_model.b, FM_DIGEST_BYTES);
     fm_buf_u32(out, f->code_offset);
     fm_buf_u32(out, f->code_width);
+    fm_buf_f64(out, isnan(f->threshold) ? (double)NAN : f->threshold);
     fm_buf_u32(out, f->n_classes);
     for (uint32_t i = 0; i < f->n_classes; i++)
         fm_buf_str(out, f->classes[i]);
@@ -111,6 +113,7 @@ static int get_origin(fm_reader *in, fm_head_file *f, fm_err *err)
     get_digest(in, &f->encoder_model);
     f->code_offset = fm_reader_u32(in);
     f->code_width = fm_reader_u32(in);
+    f->threshold = fm_reader_f64(in);
     if (in->failed || !fm_digest_equal(&stated, &own))
         return -EBADMSG;
     return get_classes(in, f, err);

@@ -18,6 +18,7 @@ typedef struct {
     char encoder[64];                   /* name in models.tsv */
     fm_digest encoder_model;            /* SHA-256 */
     uint32_t code_offset, code_width;   /* the view: columns of a code */
+    double threshold;                   /* of class 1's probability, at or over which it is called; NaN: the larger one is */
     uint32_t n_classes;
     char **classes;                     /* [n_classes], names; owned */
     fm_head *head;                      /* owned */

@@ -138,6 +138,8 @@ static void set_specs(const fm_study *study, fm_plan *plan)
     static const fm_folds_kind splits[] = {[FM_SPLIT_HOLDOUT] = FM_FOLDS_HOLDOUT, [FM_SPLIT_KFOLD] = FM_FOLDS_KFOLD,
                                            [FM_SPLIT_GIVEN] = FM_FOLDS_GIVEN, [FM_SPLIT_GROUP] = FM_FOLDS_GIVEN,
                                            [FM_SPLIT_COHORTS] = FM_FOLDS_GIVEN};
+    static const fm_call_kind calls[] = {[FM_THRESHOLD_NONE] = FM_CALL_LARGER, [FM_THRESHOLD_YOUDEN] = FM_CALL_YOUDEN,
+                                         [FM_THRESHOLD_SENSITIVITY] = FM_CALL_SENSITIVITY};
     _Static_assert(FM_CHOICES_MAX == FM_HEAD_CHOICES_MAX, "a study may list as many values as a head may try");
     const fm_study_head *h = &study->head;
     const fm_study_evaluate *e = &study->evaluate;
@@ -154,6 +156,7 @@ static void set_specs(const fm_study *study, fm_plan *plan)
                                 .class_weight = h->balanced ? FM_CLASS_WEIGHT_BALANCED : FM_CLASS_WEIGHT_NONE,
                                 .n_choices = (uint32_t)h->n_choices};
     memcpy(plan->head.choice, h->choices, sizeof h->choices);
+    plan->call = (fm_call_spec){(uint8_t)calls[e->threshold], e->sensitivity};
     plan->folds = (fm_folds_spec){.kind = (uint8_t)splits[e->split], .folds = (uint32_t)e->folds,
                                   .repeats = splits[e->split] == FM_FOLDS_GIVEN ? 1 : (uint32_t)e->repeats,
                                   .test_fraction = e->test_fraction};

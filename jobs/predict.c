@@ -9,6 +9,7 @@
  * whatever the number of threads. */
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -238,6 +239,8 @@ static void put_face(const fm_head_file *h, const row *r, uint32_t face, fm_buf 
         fm_buf_printf(b, "%.17g", prob[c]);
         most = prob[c] > prob[most] ? c : most;
     }
+    if (r->reason == FM_USED && h->n_classes == 2 && !isnan(h->threshold))
+        most = prob[1] >= h->threshold;
     fm_buf_u8(b, '\t');
     if (r->reason == FM_USED)
         fm_tsv_field(b, h->classes[most]);

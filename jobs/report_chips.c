@@ -45,7 +45,8 @@ static int put_chip(const fm_page *page, const fm_report_chip *chip, fm_err *err
     const fm_evaluation *e = page->e;
     const double *prob = tested(e, chip->row);
     uint32_t label = (uint32_t)e->label[chip->row];
-    uint32_t called = prob ? (uint32_t)fm_called_class(prob, (int)e->classes) : label;
+    uint32_t repeat = prob ? (uint32_t)((size_t)(prob - e->prob) / (e->n * e->classes)) : 0;
+    uint32_t called = prob ? (uint32_t)fm_evaluation_called(e, repeat, chip->row) : label;
     fm_buf *b = page->b;
     int rc;
 

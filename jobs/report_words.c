@@ -14,7 +14,9 @@ static const fm_study *study_of(const fm_page *page)
 
 static bool grouped_by_subject(const fm_page *page)
 {
-    return strcmp(study_of(page)->evaluate.group, "subject") == 0;
+    const fm_study_evaluate *v = &study_of(page)->evaluate;
+
+    return v->split == FM_SPLIT_GROUP || strcmp(v->group, "subject") == 0;
 }
 
 const char *fm_page_group_word(const fm_page *page)
@@ -180,7 +182,7 @@ static void put_encoder(const fm_page *page)
                 s->embedding ? "embedding" : "pooled features");
 }
 
-static void put_head(const fm_page *page)
+static void put_classifier(const fm_page *page)
 {
     const fm_study_head *h = &study_of(page)->head;
     char faces[FM_GROUPED];
@@ -193,8 +195,45 @@ static void put_head(const fm_page *page)
                 "(Kingma and Ba 2015) with a learning rate of %g in %d epochs of batches of %d.", (int)h->hidden,
                 h->dropout, h->l2, h->learning_rate, (int)h->epochs, (int)h->batch);
     else if (h->kind == FM_STUDY_LOGISTIC)
-        fm_html(page->b, "The classifier was L2-regularised logistic regression (liblinear, C = %g; Fan et al. 2008).",
-                h->C);
+        fm_html(page->b, "The classifier was L2-regularised logistic regression (C = %g, as LIBLINEAR defines it; Fan et "
+                "al. 2008).", h->C);
+    else
+        fm_html(page->b, "The classifier was a linear support vector machine (L2-regularised, squared hinge loss, C = %g, "
+                "as LIBLINEAR defines it; Fan et al. 2008); its scores were turned into probabilities by a sigmoid fitted "
+                "to held-out scores of inner folds (Platt 1999).", h->C);
+}
+
+static void put_head(const fm_page *page)
+{
+    const fm_study_head *h = &study_of(page)->head;
+    int threshold = study_of(page)->evaluate.threshold;
+
+    put_classifier(page);
+    if (h->n_choices)
+        fm_html(page->b, " %s was chosen anew in every fold from %d values between %g and %g by the log loss of grouped, "
+                "stratified inner folds of the training faces.", h->kind == FM_STUDY_FC ? "The number of epochs" : "C",
+                h->n_choices, h->choices[0], h->choices[h->n_choices - 1]);
+    if (h->balanced)
+        fm_html(page->b, " Faces were weighted so that classes counted alike.");
+    if (threshold != FM_THRESHOLD_NONE)
+        fm_html(page->b, " The threshold of its probability was chosen in every fold on inner folds of the training faces "
+                "(%s).", threshold == FM_THRESHOLD_YOUDEN ? "Youden's index" : "a fixed sensitivity");
+}
+
+/* Which cohorts it was tested on; the others trained it. */
+static void put_sides(const fm_page *page)
+{
+    const fm_study *s = study_of(page);
+    const char *before = " It was tested on ";
+
+    for (int tests = 1; tests >= 0; tests--) {
+        for (int c = 0; c < s->n_cohorts; c++)
+            if (s->evaluate.tests[c] == (tests == 1)) {
+                fm_html(page->b, "%s%s", before, s->cohorts[c].name);
+                before = ", ";
+            }
+        before = " and trained on ";
+    }
 }
 
 static void put_split(const fm_page *page)
@@ -206,11 +245,15 @@ static void put_split(const fm_page *page)
         fm_html(page->b, " It was tested on %g %% of the faces, held out from training", 100 * v->test_fraction);
     else if (v->split == FM_SPLIT_GIVEN)
         fm_html(page->b, " It was tested by %u folds given with the data", e->folds);
+    else if (v->split == FM_SPLIT_GROUP)
+        fm_html(page->b, " It was tested on each of %u values of %s in turn, trained on the others", e->folds, v->group);
+    else if (v->split == FM_SPLIT_COHORTS)
+        put_sides(page);
     else
         fm_html(page->b, " It was tested by %u-fold cross-validation", e->folds);
     if (e->repeats > 1)
         fm_html(page->b, ", %u times with other folds; metrics are means over these", e->repeats);
-    if (v->split != FM_SPLIT_GIVEN)
+    if (v->split < FM_SPLIT_GIVEN)
         fm_html(page->b, "; folds were stratified by class");
     if (grouped_by_subject(page))
         fm_html(page->b, "; no subject was on both sides of a fold.");
@@ -222,7 +265,10 @@ static void put_statistics(const fm_page *page)
 {
     char resamples[FM_GROUPED];
 
-    if (page->e->classes == 2)
+    if (page->e->by_threshold)
+        fm_html(page->b, " A face was called <i>%s</i> when its probability of it reached the threshold.",
+                fm_page_class(page, 1));
+    else if (page->e->classes == 2)
         fm_html(page->b, " A face was called <i>%s</i> when that was its more probable class.", fm_page_class(page, 1));
     else
         fm_html(page->b, " A face was called by its most probable class; metrics of one class against the rest are "
@@ -247,7 +293,7 @@ static void put_references(const fm_page *page)
     if (isfinite(page->delong.se))
         fm_html(b, "<li>DeLong et al. Comparing the areas under two or more correlated receiver operating "
                 "characteristic curves. Biometrics 44, 1988.</li>");
-    if (s->head.kind == FM_STUDY_LOGISTIC)
+    if (s->head.kind != FM_STUDY_FC)
         fm_html(b, "<li>Fan et al. LIBLINEAR: a library for large linear classification. JMLR 9, 2008.</li>");
     if (strcmp(s->encoder, "dlib-resnet") == 0)
         fm_html(b, "<li>He et al. Deep residual learning for image recognition. CVPR 2016.</li>");

@@ -50,7 +50,7 @@ static void put_row(const fm_results *r, size_t row, uint32_t repeat, fm_buf *b)
     for (uint32_t c = 0; c < e->classes; c++)
         fm_buf_printf(b, "\t%.17g", prob[c]);
     fm_buf_u8(b, '\t');
-    fm_tsv_field(b, r->samples->classes[fm_called_class(prob, (int)e->classes)]);
+    fm_tsv_field(b, r->samples->classes[fm_evaluation_called(e, repeat, row)]);
     fm_buf_u8(b, '\n');
 }
 

@@ -167,6 +167,8 @@ static json_t *fold(maker *m, const fm_fold_result *f)
     put(m, o, "n_test", count(f->n_test));
     if (!isnan(f->chosen))
         put(m, o, "chosen", real(f->chosen));
+    if (!isnan(f->threshold))
+        put(m, o, "threshold", real(f->threshold));
     put(m, o, "metrics", values);
     put_undefined(m, o, undefined);
     return o;

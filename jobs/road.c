@@ -310,7 +310,8 @@ static int write_head(const fm_road *r, const fm_plan *plan, const char *path, f
 {
     fm_head_file f = {.study_digest = r->study.digest, .recipe = r->study.recipe,
                       .encoder_model = r->model[FM_ROAD_ENCODER]->sha256, .code_offset = plan->code_offset,
-                      .code_width = plan->code_width, .n_classes = plan->classes, .classes = r->samples.classes};
+                      .code_width = plan->code_width, .threshold = r->evaluation.threshold,
+                      .n_classes = plan->classes, .classes = r->samples.classes};
     int rc = fm_head_decode(r->evaluation.head, r->evaluation.head_size, &f.head, err);
 
     if (rc != 0)

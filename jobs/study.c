@@ -30,6 +30,7 @@ static const char *const mask_names[] = {"none", "portrait", NULL};
 static const char *const code_names[] = {"pooled", "embedding", NULL};
 static const char *const head_names[] = {"fc", "svm", "logistic", NULL};
 static const char *const weight_names[] = {"none", "balanced", NULL};
+static const char *const threshold_names[] = {"none", "youden", "sensitivity", NULL};
 static const char *const split_names[] = {"holdout", "kfold", "given", "group", "cohorts", NULL};
 
 /* The sections as nodes, before each is read by its own function. */
@@ -486,6 +487,8 @@ static int read_evaluate(const fm_yaml *y, const yaml_node_t *node, fm_study *s,
         KEY(INT, fm_study_evaluate, bootstrap, "bootstrap", 0, 1000000),
         KEY(REAL, fm_study_evaluate, prevalence, "prevalence", 1e-6, 0.999999),
         KEY(INT, fm_study_evaluate, top_k, "top_k", 1, 65536),
+        CHOICE(fm_study_evaluate, threshold, "threshold", threshold_names, false),
+        KEY(REAL, fm_study_evaluate, sensitivity, "sensitivity", 0.01, 1),
         {"train", FM_YAML_NODE, offsetof(__typeof__(raw), train), 0, 0, NULL, false},
         {"test", FM_YAML_NODE, offsetof(__typeof__(raw), test), 0, 0, NULL, false},
     };
@@ -537,7 +540,7 @@ static void defaults(fm_study *s)
     s->head = (fm_study_head){.kind = FM_STUDY_FC, .hidden = 64, .batch = 10, .epochs = 5, .dropout = 0.25, .l2 = 1e-3,
                               .learning_rate = 1e-3, .C = 1};
     s->evaluate = (fm_study_evaluate){.split = FM_SPLIT_KFOLD, .folds = 5, .repeats = 1, .bootstrap = 2000,
-                                      .group = "subject", .test_fraction = 0.5};
+                                      .group = "subject", .test_fraction = 0.5, .sensitivity = 0.9};
     s->nodes = 1;
 }
 

@@ -73,6 +73,8 @@ typedef struct {
 
 typedef enum { FM_SPLIT_HOLDOUT, FM_SPLIT_KFOLD, FM_SPLIT_GIVEN, FM_SPLIT_GROUP, FM_SPLIT_COHORTS } fm_study_split;
 
+typedef enum { FM_THRESHOLD_NONE, FM_THRESHOLD_YOUDEN, FM_THRESHOLD_SENSITIVITY } fm_study_threshold;
+
 typedef struct {
     int split;                  /* fm_study_split */
     int64_t folds, repeats, bootstrap;
@@ -80,6 +82,8 @@ typedef struct {
     double test_fraction;       /* holdout */
     double prevalence;          /* of the positive class where the classifier is to be used; 0: not stated */
     int64_t top_k;              /* 0: 5 where there are more classes */
+    int threshold;              /* fm_study_threshold */
+    double sensitivity;         /* SENSITIVITY: at least this much */
     bool tests[FM_COHORTS_MAX]; /* COHORTS: the cohort is tested, else it trains */
 } fm_study_evaluate;
 

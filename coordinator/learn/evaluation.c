@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "coordinator/learn/threshold.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the codes' digest is that of little-endian floats");
 
@@ -47,9 +48,11 @@ int fm_evaluation_room(fm_evaluation *e, fm_err *err)
     e->subject = calloc(e->n + 1, sizeof *e->subject);
     e->test_fold = calloc(tested + 1, sizeof *e->test_fold);
     e->prob = calloc(tested + 1, classes * sizeof *e->prob);
+    e->called = e->by_threshold ? calloc(tested + 1, sizeof *e->called) : NULL;
     e->fold = calloc((size_t)e->repeats * e->folds, sizeof *e->fold);
     e->confusion = calloc(classes * classes, sizeof *e->confusion);
-    if (e->label && e->sample && e->subject && e->test_fold && e->prob && e->fold && e->confusion)
+    if (e->label && e->sample && e->subject && e->test_fold && e->prob && e->fold && e->confusion &&
+        (e->called || !e->by_threshold))
         return 0;
     return fm_fail_nomem(err, "evaluation", tested * classes * sizeof *e->prob);
 }
@@ -61,6 +64,7 @@ void fm_evaluation_fini(fm_evaluation *e)
     free(e->subject);
     free(e->test_fold);
     free(e->prob);
+    free(e->called);
     free(e->fold);
     free(e->confusion);
     free(e->head);
@@ -82,7 +86,7 @@ static void set_known(const fm_plan *plan, const fm_folds *folds, fm_evaluation 
         e->fold[i].repeat = (uint32_t)(i / e->folds);
         e->fold[i].fold = (uint32_t)(i % e->folds);
         e->fold[i].n_train = e->n;
-        e->fold[i].chosen = NAN;
+        e->fold[i].chosen = e->fold[i].threshold = NAN;
         for (int k = 0; k < FM_METRIC_COUNT; k++)
             e->fold[i].metrics.v[k] = NAN;
     }
@@ -93,14 +97,18 @@ static void set_known(const fm_plan *plan, const fm_folds *folds, fm_evaluation 
             f->n_test++;
             f->n_train--;
         }
+    for (size_t i = 0; e->called && i < e->repeats * e->n; i++)
+        e->called[i] = -1;
     for (int k = 0; k < FM_METRIC_COUNT; k++)
         e->metrics[k] = (fm_metric){NAN, NAN, NAN};
+    e->threshold = NAN;
 }
 
 int fm_evaluation_begin(const fm_plan *plan, fm_evaluation *out, fm_err *err)
 {
     fm_evaluation e = {.n = plan->n, .classes = plan->classes, .bootstrap = plan->bootstrap,
-                       .prevalence = plan->prevalence, .top_k = plan->top_k};
+                       .prevalence = plan->prevalence, .top_k = plan->top_k,
+                       .by_threshold = plan->call.kind != FM_CALL_LARGER};
     fm_folds folds = {0};
     int rc = fm_plan_check(plan, err);
 
@@ -130,7 +138,7 @@ static fm_fold_result *fold_of(const fm_evaluation *e, uint32_t repeat, uint32_t
 
 size_t fm_evaluation_values(const fm_evaluation *e, uint32_t repeat, uint32_t fold)
 {
-    return (size_t)fold_of(e, repeat, fold)->n_test * e->classes + 1;
+    return (size_t)fold_of(e, repeat, fold)->n_test * e->classes + 2;
 }
 
 /* Labels and groups of the rows to train on, owned. */
@@ -161,6 +169,25 @@ static void training_fini(training *t)
     free(t->group);
 }
 
+/* Train one head, and choose its threshold on its own inner folds. */
+static int train_head(const fm_plan *plan, const fm_training *t, uint64_t stream, fm_head **out, double *threshold,
+                      fm_err *err)
+{
+    double *inner = NULL;
+    int rc;
+
+    *threshold = NAN;
+    if (plan->call.kind != FM_CALL_LARGER && !(inner = malloc((t->codes.n + 1) * 2 * sizeof *inner)))
+        return fm_fail_nomem(err, "probabilities of inner folds", t->codes.n * 2 * sizeof *inner);
+    rc = fm_head_train(&plan->head, t, plan->seed, stream, inner, out, err);
+    if (rc == 0 && plan->call.kind == FM_CALL_YOUDEN)
+        rc = fm_threshold_youden(t->labels, inner, t->codes.n, threshold, err);
+    else if (rc == 0 && plan->call.kind == FM_CALL_SENSITIVITY)
+        rc = fm_threshold_sensitivity(t->labels, inner, t->codes.n, plan->call.sensitivity, threshold, err);
+    free(inner);
+    return rc;
+}
+
 int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float *x, uint32_t repeat, uint32_t fold,
                        double *values, fm_err *err)
 {
@@ -170,6 +197,7 @@ int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float 
     training t = {0};
     fm_head *head = NULL;
     size_t n_train = 0;
+    double threshold;
     int rc = 0;
 
     if (!train || !test)
@@ -179,13 +207,15 @@ int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float 
         rc = training_init(&t, plan, e, x, train, n_train, err);
     }
     if (rc == 0)
-        rc = fm_head_train(&plan->head, &t.t, plan->seed, fm_rng_stream("head", repeat, fold), NULL, &head, err);
+        rc = train_head(plan, &t.t, fm_rng_stream("head", repeat, fold), &head, &threshold, err);
     if (rc == 0)
         rc = fm_head_score(head, &tested, values, err);
-    if (rc == 0)
+    if (rc == 0) {
         values[tested.n * e->classes] = fm_head_chosen(head);
-    else
+        values[tested.n * e->classes + 1] = threshold;
+    } else {
         fm_fail_in(err, rc, "repeat %u, fold %u", repeat, fold);
+    }
     fm_head_destroy(head);
     training_fini(&t);
     free(train);
@@ -195,14 +225,18 @@ int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float 
 
 void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *values)
 {
+    fm_fold_result *f = fold_of(e, repeat, fold);
     size_t classes = e->classes, first = (size_t)repeat * e->n;
 
+    f->chosen = values[f->n_test * classes];
+    f->threshold = values[f->n_test * classes + 1];
     for (size_t i = first; i < first + e->n; i++)
         if (e->test_fold[i] == (int32_t)fold) {
             memcpy(e->prob + i * classes, values, classes * sizeof *values);
+            if (e->called)
+                fm_threshold_call(values, 1, f->threshold, &e->called[i]);
             values += classes;
         }
-    fold_of(e, repeat, fold)->chosen = *values;
 }
 
 int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err)
@@ -213,10 +247,12 @@ int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm
     int rc = training_init(&t, plan, e, x, NULL, plan->n, err);
 
     if (rc == 0)
-        rc = fm_head_train(&plan->head, &t.t, plan->seed, fm_rng_stream("final head", 0, 0), NULL, &head, err);
+        rc = train_head(plan, &t.t, fm_rng_stream("final head", 0, 0), &head, &e->threshold, err);
     training_fini(&t);
-    if (rc != 0)
+    if (rc != 0) {
+        fm_head_destroy(head);
         return fm_fail_in(err, rc, "final head");
+    }
     fm_head_encode(head, &bytes);
     fm_head_destroy(head);
     if (bytes.failed) {
@@ -230,10 +266,17 @@ int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm
     return 0;
 }
 
+int fm_evaluation_called(const fm_evaluation *e, uint32_t repeat, size_t row)
+{
+    size_t at = (size_t)repeat * e->n + row;
+
+    return e->called ? e->called[at] : fm_called_class(e->prob + at * e->classes, (int)e->classes);
+}
+
 fm_predictions fm_evaluation_predictions(const fm_evaluation *e)
 {
     return (fm_predictions){.n = e->n, .classes = (int)e->classes, .repeats = e->repeats, .label = e->label,
-                            .group = e->subject, .test_fold = e->test_fold, .prob = e->prob,
+                            .group = e->subject, .test_fold = e->test_fold, .prob = e->prob, .called = e->called,
                             .prevalence = e->prevalence, .top_k = e->top_k};
 }
 
@@ -254,7 +297,7 @@ int fm_evaluation_finish(fm_evaluation *e, double *resamples, fm_err *err)
 
 static int train_folds(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err)
 {
-    double *values = calloc(e->n * e->classes + 1, sizeof *values);
+    double *values = calloc(e->n * e->classes + 2, sizeof *values);
     int rc = 0;
 
     if (!values)

@@ -6,6 +6,7 @@
 #ifndef FM_COORDINATOR_LEARN_EVALUATION_H
 #define FM_COORDINATOR_LEARN_EVALUATION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,15 @@ typedef struct {
 
 #define FM_PLAN_STORE_MAX 4096
 
+/* What calls a row class 1 of two: its probability being the larger one, or at or over a threshold that is
+ * chosen, head by head, on the inner folds of the head's own training rows (learn/threshold.h). */
+typedef enum { FM_CALL_LARGER, FM_CALL_YOUDEN, FM_CALL_SENSITIVITY } fm_call_kind;
+
+typedef struct {
+    uint8_t kind;           /* fm_call_kind */
+    double sensitivity;     /* SENSITIVITY: at least this much, (0, 1] */
+} fm_call_spec;
+
 typedef struct {
     char store_dir[FM_PLAN_STORE_MAX];  /* where the CODE records are; absolute */
     uint32_t code_offset, code_width;   /* columns of a code: embedding 0, 128; pooled 128, 256 */
@@ -38,6 +48,7 @@ typedef struct {
     uint32_t top_k;
     fm_head_spec head;
     fm_folds_spec folds;
+    fm_call_spec call;                  /* two classes, or LARGER */
     size_t n;
     fm_plan_row *rows;                  /* [n]; in the study's order; owned */
 } fm_plan;
@@ -57,6 +68,7 @@ typedef struct {
     uint32_t repeat, fold;
     uint64_t n_train, n_test;
     double chosen;                      /* C or epochs its inner folds chose; NaN: there was no choice */
+    double threshold;                   /* chosen on its inner folds; NaN: rows are called by the larger probability */
     fm_metric_values metrics;           /* of its test rows */
 } fm_fold_result;
 
@@ -69,12 +81,16 @@ typedef struct {
     uint32_t *sample, *subject;         /* u32 [n], as in the plan */
     int32_t *test_fold;                 /* i32 [repeats, n]; -1 not tested */
     double *prob;                       /* f64 [repeats, n, classes]; NaN where not tested */
+    bool by_threshold;
+    int32_t *called;                    /* i32 [repeats, n], by the fold's threshold; -1 where not tested; NULL: by the
+                                         * larger probability */
     fm_fold_result *fold;               /* [repeats * folds], repeat by repeat */
     uint64_t *confusion;                /* u64 [classes, classes], all repeats; row: true, column: called */
     fm_metric metrics[FM_METRIC_COUNT]; /* pooled over folds, mean over repeats, interval by subject */
     uint32_t bootstrap;
     double prevalence;                  /* as in the plan */
     uint32_t top_k;
+    double threshold;                   /* the final head's; NaN: none */
     uint8_t *head;                      /* the final head, trained on all rows: fm_head_encode's bytes */
     size_t head_size;
 } fm_evaluation;
@@ -87,6 +103,8 @@ void fm_evaluation_encode(const fm_evaluation *e, fm_buf *out);
 /* Errors: -EBADMSG (damaged, cut short, another version), -ENOMEM.  out is written only on success. */
 int fm_evaluation_decode(const void *bytes, size_t n, fm_evaluation *out, fm_err *err);
 int fm_evaluation_read(const char *path, fm_evaluation *out, fm_err *err);
+/* Called class of a row that was tested in that repeat. */
+int fm_evaluation_called(const fm_evaluation *e, uint32_t repeat, size_t row);
 /* Borrowed from e; valid as long as it is. */
 fm_predictions fm_evaluation_predictions(const fm_evaluation *e);
 
@@ -103,7 +121,7 @@ int fm_evaluation_begin(const fm_plan *plan, fm_evaluation *out, fm_err *err);
 size_t fm_evaluation_values(const fm_evaluation *e, uint32_t repeat, uint32_t fold);
 /* Train on one fold's training rows and put what it leaves behind into the caller's
  * values f64 [fm_evaluation_values]: the probabilities of its test rows [n_test, classes] in
- * ascending order of rows, then what its inner folds chose. */
+ * ascending order of rows, then what its inner folds chose: C or epochs, threshold. */
 int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float *x, uint32_t repeat, uint32_t fold,
                        double *values, fm_err *err);
 /* Put them where they belong in e. */

@@ -11,10 +11,11 @@
 
 #include "base/file.h"
 #include "coordinator/learn/evaluation.h"
+#include "coordinator/learn/threshold.h"
 
 #define MAGIC 0x56454d46u       /* "FMEV" */
 #define VERSION 2
-#define FOLD_BYTES (2 * 4 + 3 * 8 + FM_METRIC_COUNT * 8)
+#define FOLD_BYTES (2 * 4 + 4 * 8 + FM_METRIC_COUNT * 8)
 #define FILE_MAX ((size_t)1 << 36)
 #define COUNT_MAX 65536
 
@@ -49,6 +50,7 @@ static void put_findings(const fm_evaluation *e, fm_buf *out)
         fm_buf_u64(out, e->fold[i].n_train);
         fm_buf_u64(out, e->fold[i].n_test);
         put_number(out, e->fold[i].chosen);
+        put_number(out, e->fold[i].threshold);
         put_numbers(out, e->fold[i].metrics.v, FM_METRIC_COUNT);
     }
     for (size_t i = 0; i < (size_t)e->classes * e->classes; i++)
@@ -78,6 +80,8 @@ void fm_evaluation_encode(const fm_evaluation *e, fm_buf *out)
     fm_buf_u64(out, e->head_size);
     fm_buf_f64(out, e->prevalence);
     fm_buf_u32(out, e->top_k);
+    fm_buf_u8(out, e->by_threshold);
+    put_number(out, e->threshold);
     put_rows(e, out);
     put_findings(e, out);
     if (out->failed)
@@ -106,6 +110,8 @@ static void get_header(fm_reader *in, fm_evaluation *e)
     e->head_size = fm_reader_u64(in);
     e->prevalence = fm_reader_f64(in);
     e->top_k = fm_reader_u32(in);
+    e->by_threshold = fm_reader_u8(in);
+    e->threshold = fm_reader_f64(in);
 }
 
 /* left minus count * each, or -1 when there are fewer. */
@@ -122,7 +128,7 @@ static int sizes_fit(const fm_evaluation *e, size_t bytes)
     long long left = (long long)bytes;
 
     if (e->classes < 2 || e->classes > COUNT_MAX || e->repeats < 1 || e->repeats > COUNT_MAX || e->folds < 1 ||
-        e->n > UINT32_MAX)
+        e->n > UINT32_MAX || (e->by_threshold && e->classes != 2) || !isnan(e->threshold) != e->by_threshold)
         return 0;
     left = take(left, e->n, 12 + 4 * (uint64_t)e->repeats);
     left = take(left, e->n * e->repeats, 8 * (uint64_t)e->classes);
@@ -168,6 +174,8 @@ static int get_findings(fm_reader *in, fm_evaluation *e)
         f->n_train = fm_reader_u64(in);
         f->n_test = fm_reader_u64(in);
         f->chosen = fm_reader_f64(in);
+        f->threshold = fm_reader_f64(in);
+        sound &= !isnan(f->threshold) == e->by_threshold;
         for (int k = 0; k < FM_METRIC_COUNT; k++)
             f->metrics.v[k] = fm_reader_f64(in);
         sound &= f->repeat == i / e->folds && f->fold == i % e->folds;
@@ -181,6 +189,17 @@ static int get_findings(fm_reader *in, fm_evaluation *e)
         e->metrics[k].high = fm_reader_f64(in);
     }
     return sound;
+}
+
+/* Calls are not written: they follow from probabilities and thresholds. */
+static void call(fm_evaluation *e)
+{
+    for (size_t i = 0; e->called && i < e->repeats * e->n; i++) {
+        e->called[i] = -1;
+        if (e->test_fold[i] >= 0)
+            fm_threshold_call(e->prob + 2 * i, 1, e->fold[i / e->n * e->folds + (size_t)e->test_fold[i]].threshold,
+                              &e->called[i]);
+    }
 }
 
 static int get_head(fm_reader *in, fm_evaluation *e, fm_err *err)
@@ -218,6 +237,8 @@ int fm_evaluation_decode(const void *bytes, size_t n, fm_evaluation *out, fm_err
         sound &= get_findings(&in, &e);
         rc = get_head(&in, &e, err);
     }
+    if (rc == 0 && sound)
+        call(&e);
     if (rc == 0 && !sound)
         rc = fm_fail(err, -EBADMSG, "evaluation: damaged: a value is out of range; evaluate again");
     if (rc != 0) {

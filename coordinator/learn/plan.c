@@ -48,6 +48,8 @@ static void put_body(const fm_plan *p, fm_buf *out)
     fm_buf_u32(out, p->folds.folds);
     fm_buf_u32(out, p->folds.repeats);
     fm_buf_f64(out, p->folds.test_fraction);
+    fm_buf_u8(out, p->call.kind);
+    fm_buf_f64(out, p->call.sensitivity);
     fm_buf_u64(out, p->n);
     for (size_t i = 0; i < p->n; i++) {
         const fm_plan_row *r = &p->rows[i];
@@ -85,12 +87,26 @@ int fm_plan_digest(const fm_plan *plan, fm_digest *out, fm_err *err)
     return rc;
 }
 
+static int check_call(const fm_plan *p, fm_err *err)
+{
+    if (p->call.kind > FM_CALL_SENSITIVITY)
+        return fm_fail(err, -EINVAL, "plan: threshold %u is unknown, expected none, youden or sensitivity", p->call.kind);
+    if (p->call.kind != FM_CALL_LARGER && p->classes != 2)
+        return fm_fail(err, -EINVAL, "plan: a threshold is for two classes, here are %u; use threshold: none",
+                       p->classes);
+    if (p->call.kind == FM_CALL_SENSITIVITY && !(p->call.sensitivity > 0 && p->call.sensitivity <= 1))
+        return fm_fail(err, -EINVAL, "plan: sensitivity %g, expected over 0 and at most 1", p->call.sensitivity);
+    return 0;
+}
+
 int fm_plan_check(const fm_plan *p, fm_err *err)
 {
     int rc = fm_head_spec_check(&p->head, err);
 
     if (rc == 0)
         rc = fm_folds_spec_check(&p->folds, err);
+    if (rc == 0)
+        rc = check_call(p, err);
     if (rc != 0)
         return rc;
     if (p->classes < 2 || p->classes > CLASSES_MAX)
@@ -123,6 +139,8 @@ static void get_settings(fm_reader *in, fm_plan *p)
     p->folds.folds = fm_reader_u32(in);
     p->folds.repeats = fm_reader_u32(in);
     p->folds.test_fraction = fm_reader_f64(in);
+    p->call.kind = fm_reader_u8(in);
+    p->call.sensitivity = fm_reader_f64(in);
 }
 
 static void get_row(fm_reader *in, fm_plan_row *r)

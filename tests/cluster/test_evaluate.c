@@ -132,6 +132,7 @@ static void ranks_do_not_change_a_byte_of(int kind)
 
     x = make_plan(&plan);
     plan.head.kind = (uint8_t)kind;
+    plan.call.kind = kind == FM_HEAD_SVM ? FM_CALL_YOUDEN : FM_CALL_LARGER;
     plan.head.n_choices = 2;
     plan.head.choice[0] = 1;
     plan.head.choice[1] = 3;

@@ -100,7 +100,7 @@ static inline void fixture_evaluation(fm_evaluation *e)
         e->metrics[i] = (fm_metric){0.7 + 0.01 * i, 0.6, 0.9};
     e->metrics[FM_METRIC_ACCURACY] = (fm_metric){7.0 / 9, 0.5, 1};
     for (uint32_t f = 0; f < 2; f++) {
-        e->fold[f] = (fm_fold_result){.fold = f, .n_train = 5 + f, .n_test = 5 - f, .chosen = f ? 0.01 : NAN};
+        e->fold[f] = (fm_fold_result){.fold = f, .n_train = 5 + f, .n_test = 5 - f, .chosen = f ? 0.01 : NAN, .threshold = f ? NAN : 0.25};
         for (int i = 0; i < FM_METRIC_COUNT; i++)
             e->fold[f].metrics.v[i] = 0.5;
     }

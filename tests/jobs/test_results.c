@@ -76,6 +76,8 @@ static void json_holds_what_the_contract_names(void)
     CHECK_NEAR(number(root, "folds.0.metrics.auc"), 0.5, 0);
     CHECK_NEAR(number(root, "folds.1.chosen"), 0.01, 0);
     CHECK(!at(root, "folds.0.chosen"));
+    CHECK_NEAR(number(root, "folds.0.threshold"), 0.25, 0);
+    CHECK(!at(root, "folds.1.threshold"));
     CHECK_NEAR(number(root, "classes.0.recall"), 4.0 / 5, 1e-12);
     CHECK_NEAR(number(root, "classes.1.precision"), 3.0 / 4, 1e-12);
     CHECK_INT(number(root, "classes.1.faces"), 5);

@@ -127,7 +127,7 @@ static void what_an_evaluation_holds(void)
     CHECK(fm_digest_equal(&want, &e.codes));
     CHECK(e.n == N && e.classes == 2 && e.repeats == 1 && e.folds == 4 && e.bootstrap == 60);
     for (uint32_t k = 0; k < 4; k++)
-        CHECK(fm_evaluation_values(&e, 0, k) == 24 * 2 + 1 && e.fold[k].n_train == 96 && e.fold[k].fold == k &&
+        CHECK(fm_evaluation_values(&e, 0, k) == 24 * 2 + 2 && e.fold[k].n_train == 96 && e.fold[k].fold == k &&
               e.fold[k].metrics.v[FM_METRIC_AUC] > 0.4);
     for (int i = 0; i < N; i++) {
         CHECK_INT(e.test_fold[i], plan.rows[i].fold);
@@ -169,7 +169,7 @@ static void tested_labels_do_not_leak(void)
             turned.label[i] = 1 - e.label[i];
     CHECK(fm_evaluation_fold(&plan, &e, x, 0, 1, before, NULL) == 0);
     CHECK(fm_evaluation_fold(&plan, &turned, x, 0, 1, after, NULL) == 0);
-    CHECK(memcmp(before, after, (fm_evaluation_values(&e, 0, 1) - 1) * sizeof *before) == 0);
+    CHECK(memcmp(before, after, (fm_evaluation_values(&e, 0, 1) - 2) * sizeof *before) == 0);
     fm_evaluation_fini(&e);
     fm_evaluation_fini(&turned);
     fm_plan_fini(&plan);
@@ -199,6 +199,65 @@ static void errors_leave_nothing(void)
     REQUIRE(fm_evaluation_begin(&plan, &e, NULL) == 0);
     CHECK_INT(fm_evaluation_finish(&e, NULL, &err), -EINVAL);   /* no fold was placed */
     fm_evaluation_fini(&e);
+    fm_plan_fini(&plan);
+}
+
+/* Each fold's rows are called by a threshold of its own, which no test row has a say in. */
+static void thresholds_are_chosen_inside_folds(void)
+{
+    static float x[N * D];
+    fm_plan plan;
+
+    study_make(&plan, x, 2);
+    plan.head.kind = FM_HEAD_LOGISTIC;
+    plan.folds.repeats = 1;
+    for (int kind = FM_CALL_YOUDEN; kind <= FM_CALL_SENSITIVITY; kind++) {
+        fm_evaluation e, turned, back;
+        fm_buf b;
+        int differ = 0;
+
+        plan.call = (fm_call_spec){(uint8_t)kind, 1.0};
+        REQUIRE(fm_evaluate_local(&plan, x, &e, NULL) == 0);
+        CHECK(e.threshold > 0 && e.threshold < 1);
+        for (size_t i = 0; i < N; i++) {
+            double p = e.prob[2 * i + 1], least = e.fold[e.test_fold[i]].threshold;
+
+            CHECK(least > 0 && least < 1);
+            CHECK_INT(e.called[i], p >= least);
+            CHECK_INT(fm_evaluation_called(&e, 0, i), p >= least);
+            differ += e.called[i] != (p > 0.5);
+        }
+        CHECK(kind != FM_CALL_SENSITIVITY || (differ > 0 && e.metrics[FM_METRIC_SENSITIVITY].value > 0.9));
+        b = evaluation_bytes(&e);
+        REQUIRE(fm_evaluation_decode(b.data, b.size, &back, NULL) == 0);
+        CHECK(memcmp(back.called, e.called, N * sizeof *e.called) == 0);
+        for (int i = 0; i < N; i++)     /* the tested rows of fold 0 change their labels */
+            if (e.test_fold[i] == 0)
+                plan.rows[i].label = 1 - plan.rows[i].label;
+        REQUIRE(fm_evaluation_begin(&plan, &turned, NULL) == 0);
+        memcpy(turned.test_fold, e.test_fold, N * sizeof *e.test_fold);
+        memcpy(turned.fold, e.fold, e.folds * sizeof *e.fold);
+        REQUIRE(turned.folds == e.folds);
+        {
+            double values[N * 2 + 2];
+
+            REQUIRE(fm_evaluation_fold(&plan, &turned, x, 0, 0, values, NULL) == 0);
+            CHECK_NEAR(values[fm_evaluation_values(&e, 0, 0) - 1], e.fold[0].threshold, 0);
+        }
+        for (int i = 0; i < N; i++)
+            plan.rows[i].label = e.label[i];
+        fm_evaluation_fini(&e);
+        fm_evaluation_fini(&turned);
+        fm_evaluation_fini(&back);
+        fm_buf_fini(&b);
+    }
+    plan.call.sensitivity = 1.1;
+    CHECK_INT(fm_plan_check(&plan, NULL), -EINVAL);
+    plan.call.kind = 3;
+    CHECK_INT(fm_plan_check(&plan, NULL), -EINVAL);
+    plan.call.kind = FM_CALL_YOUDEN;
+    plan.classes = 3;
+    CHECK_INT(fm_plan_check(&plan, NULL), -EINVAL);
     fm_plan_fini(&plan);
 }
 
@@ -357,5 +416,5 @@ static void read_from_a_file(void)
 }
 
 CHECK_MAIN(CHECK_CASE(pieces_give_the_same_bytes), CHECK_CASE(what_an_evaluation_holds),
-           CHECK_CASE(tested_labels_do_not_leak), CHECK_CASE(errors_leave_nothing), CHECK_CASE(plans_and_their_digest),
+           CHECK_CASE(tested_labels_do_not_leak), CHECK_CASE(errors_leave_nothing), CHECK_CASE(thresholds_are_chosen_inside_folds), CHECK_CASE(plans_and_their_digest),
            CHECK_CASE(hostile_plans), CHECK_CASE(hostile_evaluations), CHECK_CASE(read_from_a_file))
