@@ -50,7 +50,7 @@ static void put_findings(const fm_evaluation *e, fm_buf *out)
         fm_buf_u64(out, e->fold[i].n_train);
         fm_buf_u64(out, e->fold[i].n_test);
         put_number(out, e->fold[i].chosen);
-        put_number(out, e->fold[i].threshold);
+        put_number(out, e->by_threshold ? e->fold[i].threshold : (double)NAN);
         put_numbers(out, e->fold[i].metrics.v, FM_METRIC_COUNT);
     }
     for (size_t i = 0; i < (size_t)e->classes * e->classes; i++)
@@ -81,7 +81,7 @@ void fm_evaluation_encode(const fm_evaluation *e, fm_buf *out)
     fm_buf_f64(out, e->prevalence);
     fm_buf_u32(out, e->top_k);
     fm_buf_u8(out, e->by_threshold);
-    put_number(out, e->threshold);
+    put_number(out, e->by_threshold ? e->threshold : (double)NAN);
     put_rows(e, out);
     put_findings(e, out);
     if (out->failed)

@@ -65,7 +65,8 @@ typedef struct {
 int fm_fc_batch_init(fm_fc_batch *b, const fm_fc *net, size_t rows_max, fm_err *err);
 void fm_fc_batch_fini(fm_fc_batch *b);
 
-/* Mean over rows of their class's weight times their cross-entropy; its gradient without the L2 term into grad f32 [net->n]. */
+/* Mean over rows of their class's weight times their cross-entropy; its gradient without the L2 term into
+ * grad f32 [net->n]. */
 double fm_fc_gradient(const fm_fc *net, fm_fc_batch *b, float *grad);
 
 typedef struct {

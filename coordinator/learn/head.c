@@ -213,7 +213,8 @@ static int check_size(const fm_head_spec *spec, const fm_training *t, fm_err *er
 {
     unsigned most = spec->kind == FM_HEAD_FC ? WIDTH_MAX : LINEAR_WIDTH_MAX;
 
-    if (t->classes >= 2 && t->classes <= CLASSES_MAX && t->codes.d >= 1 && t->codes.d <= most && t->codes.n <= INT32_MAX)
+    if (t->classes >= 2 && t->classes <= CLASSES_MAX && t->codes.d >= 1 && t->codes.d <= most &&
+        t->codes.n <= INT32_MAX)
         return 0;
     return fm_fail(err, -EINVAL, "head: %zu rows of %zu columns in %d classes, expected at most %d rows, 1 to %u "
                    "columns, 2 to %d classes", t->codes.n, t->codes.d, t->classes, INT32_MAX, most, CLASSES_MAX);

@@ -188,7 +188,8 @@ static void sum_block(fm_newton *s, const fit *f, size_t block)
                 to[k] = by * x[k];
             used += curve[i] > 0.0f;
         }
-        cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, (int)d, (int)used, 1.0f, s->scaled, (int)d, 1.0f, sum, (int)d);
+        cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, (int)d, (int)used, 1.0f, s->scaled, (int)d, 1.0f, sum,
+                    (int)d);
     }
 }
 

@@ -90,7 +90,8 @@ int fm_plan_digest(const fm_plan *plan, fm_digest *out, fm_err *err)
 static int check_call(const fm_plan *p, fm_err *err)
 {
     if (p->call.kind > FM_CALL_SENSITIVITY)
-        return fm_fail(err, -EINVAL, "plan: threshold %u is unknown, expected none, youden or sensitivity", p->call.kind);
+        return fm_fail(err, -EINVAL, "plan: threshold %u is unknown, expected none, youden or sensitivity",
+                       p->call.kind);
     if (p->call.kind != FM_CALL_LARGER && p->classes != 2)
         return fm_fail(err, -EINVAL, "plan: a threshold is for two classes, here are %u; use threshold: none",
                        p->classes);
