@@ -17,9 +17,8 @@
 #include "base/log.h"
 #include "cluster/gather.h"
 #include "cluster/job.h"
+#include "cluster/rows.h"
 #include "coordinator/learn/evaluation.h"
-#include "storage/store.h"
-#include "worker/net/encoder.h"
 
 #define PLAN_BYTES_MAX ((size_t)4 << 30)
 
@@ -34,101 +33,17 @@ typedef struct {
     float *x;                   /* f32 [plan.n, plan.code_width], in shared */
 } stage;
 
-/* Rank 0's bytes to all.  b: filled on rank 0, empty elsewhere. */
-static int send_bytes(const stage *s, fm_buf *b, fm_err *err)
-{
-    uint64_t size = b->size;
-    int rc = fm_bcast_bytes(s->comm, &size, sizeof size, err);
-
-    if (rc == 0 && s->rank != 0 && !fm_buf_add(b, size))
-        rc = fm_fail_nomem(err, "what rank 0 sends", size);
-    rc = fm_agree(s->comm, rc, err);
-    return rc == 0 ? fm_bcast_bytes(s->comm, b->data, size, err) : rc;
-}
-
 static int get_plan(stage *s, const char *path, fm_err *err)
 {
     fm_buf bytes = FM_BUF_INIT;
-    int rc = s->rank == 0 ? fm_file_read(path, PLAN_BYTES_MAX, &bytes, err) : 0;
+    int rc = fm_rows_file(s->comm, path, PLAN_BYTES_MAX, &bytes, err);
 
-    rc = fm_agree(s->comm, rc, err);
-    if (rc == 0)
-        rc = send_bytes(s, &bytes, err);
     if (rc == 0)
         rc = fm_plan_decode(bytes.data, bytes.size, &s->plan, err);
     if (rc == 0)
         rc = fm_evaluation_begin(&s->plan, &s->e, err);
     fm_buf_fini(&bytes);
     return fm_agree(s->comm, rc, err);
-}
-
-/* One row's columns from its CODE record.  codes: room for a whole record, grown here. */
-static int read_row(const stage *s, fm_store *store, size_t i, fm_buf *codes, float *to, fm_err *err)
-{
-    const fm_plan_row *row = &s->plan.rows[i];
-    size_t n, width = FM_ENCODER_WIDTH * sizeof(float);
-    const void *payload;
-    const float *face;
-    uint32_t faces;
-    int rc = fm_store_get(store, FM_RECORD_CODE, &row->code, &payload, &n, NULL, err);
-
-    if (rc != 0)
-        return fm_fail_in(err, rc, "code of sample %u (build the study again)", row->sample);
-    codes->size = 0;
-    if (!fm_buf_add(codes, n))
-        return fm_fail_nomem(err, "codes of a photograph", n);
-    rc = fm_code_decode(payload, n, FM_ENCODER_WIDTH, (uint32_t)(n / width), (float *)(void *)codes->data, &faces, err);
-    if (rc == 0 && row->face >= faces)
-        rc = fm_fail(err, -EBADMSG, "sample %u has codes of %u faces, face %u is asked for", row->sample, faces, row->face);
-    if (rc != 0)
-        return rc;
-    face = (const float *)(const void *)codes->data + (size_t)row->face * FM_ENCODER_WIDTH;
-    memcpy(to, face + s->plan.code_offset, s->plan.code_width * sizeof *to);
-    return 0;
-}
-
-static int read_rows(const stage *s, size_t first, size_t count, float *mine, fm_err *err)
-{
-    fm_buf codes = FM_BUF_INIT;
-    fm_store *store = NULL;
-    int rc = 0;
-
-    if ((size_t)s->plan.code_offset + s->plan.code_width > FM_ENCODER_WIDTH)
-        return fm_fail(err, -EINVAL, "the plan asks for columns %u to %u of codes that have %d", s->plan.code_offset,
-                       s->plan.code_offset + s->plan.code_width - 1, FM_ENCODER_WIDTH);
-    if (count > 0)
-        rc = fm_store_open(s->plan.store_dir, &store, err);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = read_row(s, store, first + i, &codes, mine + i * s->plan.code_width, err);
-    fm_store_close(store);
-    fm_buf_fini(&codes);
-    return rc;
-}
-
-/* Every rank's rows to rank 0, the whole matrix to every node. */
-static int get_codes(stage *s, fm_err *err)
-{
-    size_t row_bytes = s->plan.code_width * sizeof(float), first, count;
-    void *matrix = NULL;
-    float *mine;
-    int rc = 0;
-
-    fm_share_of(s->plan.n, s->rank, s->size, &first, &count);
-    mine = malloc(count * row_bytes + 1);
-    if (!mine)
-        rc = fm_fail_nomem(err, "codes", count * row_bytes);
-    else
-        rc = read_rows(s, first, count, mine, err);
-    rc = fm_agree(s->comm, rc, err);
-    if (rc == 0)
-        rc = fm_shared_create(s->comm, s->plan.n * row_bytes, &s->shared, &matrix, err);
-    if (rc == 0)
-        rc = fm_gather_bytes(s->comm, mine, count * row_bytes, matrix, s->plan.n * row_bytes, err);
-    if (rc == 0)
-        rc = fm_agree(s->comm, fm_shared_spread(s->shared, err), err);
-    s->x = matrix;
-    free(mine);
-    return rc;
 }
 
 /* Rank 0 has the final head to train: folds start behind it. */
@@ -278,7 +193,7 @@ int fm_evaluate_main(const char *plan_path, const char *out_path)
     MPI_Comm_size(s.comm, &s.size);
     rc = get_plan(&s, plan_path, &err);
     if (rc == 0)
-        rc = get_codes(&s, &err);
+        rc = fm_rows_codes(s.comm, &s.plan, &s.shared, &s.x, &err);
     status = rc == 0 || rc == -ENOMEM || rc == -EIO ? EXIT_FAILED : EXIT_INPUT;
     if (rc == 0)
         rc = evaluate(&s, out_path, &err);
