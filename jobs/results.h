@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "coordinator/build.h"
 #include "coordinator/learn/evaluation.h"
+#include "jobs/audits.h"
 #include "jobs/balance.h"
 #include "jobs/samples.h"
 #include "jobs/study.h"
@@ -47,6 +48,8 @@ typedef struct {
     size_t n_models;
     size_t pairs;                           /* matched pairs; 0 when not matched */
     const fm_balance *balance;              /* NULL or without rows: left out */
+    const fm_audits *audits;                /* NULL: an empty object */
+    const fm_nears *nears;                  /* NULL: left out */
     const fm_subgroup *groups;              /* [n_groups] of fm_results_subgroups, which resamples for seconds where */
     size_t n_groups;                        /* there are many faces; NULL: made again by each output */
     /* this run only */

@@ -381,7 +381,7 @@ static json_t *whole(maker *m, const fm_subgroup *groups, size_t n_groups)
     put(m, o, "subgroups", subgroups);
     if (m->r->balance && m->r->balance->n_rows)
         put(m, o, "balance", balance(m));
-    put(m, o, "audits", json_object());     /* none in this version: absent, not invented */
+    put(m, o, "audits", m->r->audits ? fm_audits_json(m->r->audits, m->r->nears, m->r->samples) : json_object());
     if (!fm_digest_is_zero(&m->r->store))
         put(m, o, "digest", digest(&m->r->store));
     put(m, o, "provenance", provenance(m));

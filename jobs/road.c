@@ -110,6 +110,8 @@ void fm_road_close(fm_road *r)
     free(r->photo);
     free(r->code);
     free(r->faces);
+    fm_nears_fini(&r->nears);
+    fm_audits_fini(&r->audits);
     if (r->evaluated)
         fm_evaluation_fini(&r->evaluation);
     free(r);
@@ -333,6 +335,8 @@ static int stage_train(fm_road *r, fm_err *err)
         fm_path_join(result, FM_PATH_MAX, r->run_dir, "evaluation.bin", err) != 0 ||
         fm_road_path(r, "head.bin", head, err) != 0)
         return FM_EXIT_FAILED;
+    if (fm_nears_find(&r->study, &r->samples, r->store_dir, r->code, r->faces, &r->nears, err) != 0)
+        return FM_EXIT_FAILED;
     rc = fm_plan_make(&r->study, &r->samples, r->store_dir, r->code, r->faces, &plan, err);
     if (rc != 0)
         return rc == -EINVAL ? FM_EXIT_INPUT : FM_EXIT_FAILED;
@@ -344,12 +348,12 @@ static int stage_train(fm_road *r, fm_err *err)
     return rc == 0 ? FM_EXIT_DONE : rc == -EINTR ? FM_EXIT_STOPPED : rc == -EINVAL ? FM_EXIT_INPUT : FM_EXIT_FAILED;
 }
 
-/* Folds and the final head come out of one MPI job; train ran it. */
+/* Folds and the final head came out of one MPI job, which train ran; what is left to say is whether to believe them. */
 static int stage_evaluate(fm_road *r, fm_err *err)
 {
-    (void)r;
-    (void)err;
-    return FM_EXIT_DONE;
+    int rc = fm_road_audit(r, err);
+
+    return rc == 0 ? FM_EXIT_DONE : rc == -EINTR ? FM_EXIT_STOPPED : FM_EXIT_FAILED;
 }
 
 static int stage_report(fm_road *r, fm_err *err)

@@ -13,6 +13,7 @@
 #include "cluster/launch.h"
 #include "coordinator/build.h"
 #include "coordinator/learn/evaluation.h"
+#include "jobs/audits.h"
 #include "jobs/balance.h"
 #include "jobs/ledger.h"
 #include "jobs/match.h"
@@ -25,7 +26,7 @@ typedef enum {
     FM_STAGE_MATCH,         /* matched.tsv, balance.tsv */
     FM_STAGE_BUILD,         /* store/ */
     FM_STAGE_TRAIN,         /* head.bin; one MPI stage with evaluate */
-    FM_STAGE_EVALUATE,
+    FM_STAGE_EVALUATE,      /* pairs.tsv, near_duplicates.tsv; one MPI stage of audits */
     FM_STAGE_REPORT         /* results.json, predictions.tsv, ledger.tsv, report.html */
 } fm_stage;
 
@@ -54,8 +55,10 @@ typedef struct {
     fm_ledger_fact *facts;          /* [samples.n], after the build */
     fm_digest *photo, *code;        /* [samples.n], keys; zero: none */
     uint32_t *faces;                /* u32 [samples.n] */
+    fm_nears nears;                 /* after the build */
     bool collected, evaluated;
     fm_evaluation evaluation;
+    fm_audits audits;
     uint64_t started_ms;
 } fm_road;
 
@@ -76,6 +79,10 @@ int fm_road_path(const fm_road *r, const char *name, char out[FM_PATH_MAX], fm_e
 /* After the build: what the store says of every photograph still used, and which are the same bytes
  * (jobs/collect.c). */
 int fm_road_collect(fm_road *r, fm_err *err);
+
+/* After the evaluation: the study's audits (jobs/road_audit.c).  Whoever audits nothing has none.
+ * Errors: -EINTR (stopped), what the stage gives. */
+int fm_road_audit(fm_road *r, fm_err *err);
 
 /* Results, ledger and report into OUT (jobs/publish.c). */
 int fm_road_publish(fm_road *r, fm_err *err);

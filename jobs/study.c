@@ -20,11 +20,13 @@ static const char *const detector_names[] = {"hog", NULL};
 static const char *const face_names[] = {"largest", "all", "only", NULL};
 static const char *const mask_names[] = {"none", "portrait", NULL};
 static const char *const code_names[] = {"pooled", "embedding", NULL};
+static const char *const audit_names[] = {"none", "quick", "full", NULL};
 
 /* The sections as nodes, before each is read by its own function. */
 typedef struct {
     char name[128], out[FM_PATH_MAX];
     int64_t seed;
+    int audit;
     const yaml_node_t *cohorts, *select, *match, *recipe, *encoder, *task, *head, *evaluate, *store, *cluster;
 } sections;
 
@@ -40,6 +42,7 @@ static const fm_yaml_key top_keys[] = {
     KEY(NODE, sections, task, "task", 0, 0),
     KEY(NODE, sections, head, "head", 0, 0),
     KEY(NODE, sections, evaluate, "evaluate", 0, 0),
+    CHOICE(sections, audit, "audit", audit_names, false),
     KEY(NODE, sections, store, "store", 0, 0),
     KEY(NODE, sections, cluster, "cluster", 0, 0),
 };
@@ -422,7 +425,7 @@ static int read_sections(const fm_yaml *y, const sections *raw, fm_study *s, fm_
 
 static int read_top(const fm_yaml *y, fm_study *s, fm_err *err)
 {
-    sections raw = {.seed = 1};
+    sections raw = {.seed = 1, .audit = FM_AUDIT_QUICK};
     char relative[FM_PATH_MAX];
     int rc = fm_yaml_map(y, fm_yaml_root(y), "study", top_keys, COUNT(top_keys), &raw, err);
 
@@ -430,6 +433,7 @@ static int read_top(const fm_yaml *y, fm_study *s, fm_err *err)
         return rc;
     memcpy(s->name, raw.name, sizeof s->name);
     s->seed = raw.seed;
+    s->audit = raw.audit;
     if (!raw.out[0] && snprintf(raw.out, sizeof raw.out, "results/%s", raw.name) < 0)
         return -EINVAL;
     memcpy(relative, raw.out, sizeof relative);

@@ -60,6 +60,8 @@ typedef struct {
     char column[64];            /* FM_TASK_COLUMN */
 } fm_task;
 
+typedef enum { FM_AUDIT_NONE, FM_AUDIT_QUICK, FM_AUDIT_FULL } fm_audit_level;
+
 typedef enum { FM_STUDY_FC, FM_STUDY_SVM, FM_STUDY_LOGISTIC } fm_study_head_kind;
 
 typedef struct {
@@ -105,6 +107,7 @@ typedef struct {
     fm_task task;
     fm_study_head head;
     fm_study_evaluate evaluate;
+    int audit;                  /* fm_audit_level */
     char scratch[FM_PATH_MAX];  /* store.scratch, absolute; "" for the store itself */
     int64_t nodes, ranks, shard;
 } fm_study;

@@ -188,8 +188,9 @@ static int get_figures(fm_reader *in, fm_audit *a, fm_err *err)
         a->count[k] = (size_t)count;
         a->n += a->count[k];
     }
-    if (in->failed || fm_reader_left(in) != a->n * 32)
-        return fm_fail(err, -EBADMSG, "audits: cut short");
+    if (in->failed || fm_reader_left(in) != a->n * 32 || a->count[FM_AUDIT_CONFOUND] != FM_AUDIT_CONFOUNDS ||
+        a->count[FM_AUDIT_CURVE_POINT] != FM_AUDIT_CURVE)
+        return fm_fail(err, -EBADMSG, "audits: cut short, or of another make");
     if (!(a->v = calloc(a->n + 1, sizeof *a->v)))
         return fm_fail_nomem(err, "figures of audits", a->n * sizeof *a->v);
     for (size_t i = 0; i < a->n; i++) {
