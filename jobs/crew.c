@@ -8,6 +8,7 @@
 #include "cluster/crew.h"
 #include "cluster/evaluate.h"
 #include "cluster/hello.h"
+#include "cluster/power.h"
 #include "jobs/verbs.h"
 
 int fm_verb_crew(int argc, char **argv)
@@ -25,7 +26,7 @@ int fm_verb_crew(int argc, char **argv)
 
 int fm_verb_stage(int argc, char **argv)
 {
-    const fm_command command = {"stage evaluate PLAN RESULT | stage audit PLAN RESULT | stage hello FILE",
+    const fm_command command = {"stage evaluate PLAN RESULT | stage audit PLAN RESULT | stage power PLAN RESULT | stage hello FILE",
                                 "A rank of a collective stage; started by facemill itself.", NULL, 0, 2, 3};
     const char *args[3];
     fm_err err = FM_ERR_INIT;
@@ -35,6 +36,8 @@ int fm_verb_stage(int argc, char **argv)
         return fm_evaluate_main(args[1], args[2]);
     if (rc == 0 && strcmp(args[0], "audit") == 0 && args[2])
         return fm_audit_main(args[1], args[2]);
+    if (rc == 0 && strcmp(args[0], "power") == 0 && args[2])
+        return fm_power_main(args[1], args[2]);
     if (rc == 0 && strcmp(args[0], "hello") == 0 && !args[2])
         return fm_hello_main(args[1]);
     if (rc == 0)

@@ -21,6 +21,7 @@ static const verb verbs[] = {
     {"build", fm_verb_road, "photographs to chips and codes, on all ranks"},
     {"train", fm_verb_road, "train the head on all codes"},
     {"evaluate", fm_verb_road, "train and test over the folds"},
+    {"power", fm_verb_power, "what size of a planted effect the study would find"},
     {"explain", NULL, "what the classifier looked at"},
     {"report", fm_verb_road, "write results, ledger and report"},
     {"predict", fm_verb_predict, "what a study's head makes of new photographs"},

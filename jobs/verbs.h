@@ -16,6 +16,7 @@ enum {
 /* Each takes its own words (argv[0] is the verb) and returns an exit status. */
 int fm_verb_road(int argc, char **argv);        /* run, import, match, build, train, evaluate, report */
 int fm_verb_predict(int argc, char **argv);
+int fm_verb_power(int argc, char **argv);
 int fm_verb_status(int argc, char **argv);      /* status, watch */
 int fm_verb_compare(int argc, char **argv);
 int fm_verb_verify(int argc, char **argv);

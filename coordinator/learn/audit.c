@@ -201,12 +201,12 @@ static int run_confound(const fm_audit_plan *a, const fm_audit_views *views, siz
 }
 
 /* Settings of all audits but confounds: the study's, once. */
-static fm_plan once(const fm_audit_plan *a)
+static fm_plan once(const fm_plan *plan)
 {
-    fm_plan plan = a->plan;
+    fm_plan own = *plan;        /* rows stay plan's */
 
-    plan.folds.repeats = 1;
-    return plan;
+    own.folds.repeats = 1;
+    return own;
 }
 
 typedef struct { uint32_t stratum, draw, at; } drawn;
@@ -244,11 +244,12 @@ static size_t draw_halves(const subjects *s, drawn *d, uint32_t *order, int32_t 
     return halves;
 }
 
-/* Rows of the subjects that are on a side, with the side as their label. */
-static int part_of_halves(const fm_plan *plan, const float *x, const subjects *s, const int32_t *side, part *out, fm_err *err)
+/* A plan of the rows whose subjects are on a side, with the side as their label; side 1 shows what is planted. */
+static int part_of_halves(const fm_plan *plan, const float *codes, const float *planted, const subjects *s,
+                          const int32_t *side, part *out, fm_err *err)
 {
     uint32_t *rows = malloc((plan->n + 1) * sizeof *rows);
-    size_t n = 0;
+    size_t n = 0, width = plan->code_width;
     int rc;
 
     if (!rows)
@@ -256,61 +257,70 @@ static int part_of_halves(const fm_plan *plan, const float *x, const subjects *s
     for (size_t i = 0; i < s->n; i++)
         for (uint32_t k = 0; side[i] >= 0 && k < s->v[i].n; k++)
             rows[n++] = s->rows[s->v[i].first + k];
-    rc = part_make(plan, x, rows, n, out, err);
+    rc = part_make(plan, codes, rows, n, out, err);
     n = 0;
     for (size_t i = 0; rc == 0 && i < s->n; i++)
-        for (uint32_t k = 0; side[i] >= 0 && k < s->v[i].n; k++)
-            out->plan.rows[n++].label = side[i];
+        for (uint32_t k = 0; side[i] >= 0 && k < s->v[i].n; k++, n++) {
+            out->plan.rows[n].label = side[i];
+            if (side[i])
+                memcpy(out->x + n * width, planted + rows[n] * width, width * sizeof *planted);
+        }
     free(rows);
     return rc;
 }
 
-static int halve(const fm_audit_plan *a, const float *x, const subjects *s, size_t i, fm_audit_figure *out, fm_err *err)
+static int halve(const fm_plan *plan, const subjects *s, const float *codes, const float *planted, size_t number,
+                 fm_audit_figure *out, fm_err *err)
 {
     drawn *d = malloc((s->n + 1) * sizeof *d);
     uint32_t *order = malloc((s->n + 1) * sizeof *order);
     int32_t *side = malloc((s->n + 1) * sizeof *side);
-    fm_rng rng = fm_rng_init(a->plan.seed, fm_rng_stream("null study", i, 0));
-    fm_plan plan = once(a);
+    fm_rng rng = fm_rng_init(plan->seed, fm_rng_stream("null study", number, 0));
+    fm_plan own = once(plan);
     part p = {.x = NULL};
-    int rc = 0;
+    int rc = d && order && side ? 0 : fm_fail_nomem(err, "halves", s->n * sizeof *d);
 
-    plan.classes = 2;
-    plan.seed += i;
-    if (plan.folds.kind == FM_FOLDS_GIVEN)
-        fm_folds_spec_default(&plan.folds);     /* given folds are the study's, not these halves' */
-    if (!d || !order || !side)
-        rc = fm_fail_nomem(err, "halves", s->n * sizeof *d);
+    own.classes = 2;
+    own.seed += number;
+    if (own.folds.kind == FM_FOLDS_GIVEN)
+        fm_folds_spec_default(&own.folds);      /* given folds are the study's, not these halves' */
     if (rc == 0) {
         out->subjects = (double)draw_halves(s, d, order, side, &rng);
-        rc = part_of_halves(&plan, x, s, side, &p, err);
+        rc = part_of_halves(&own, codes, planted, s, side, &p, err);
     }
-    if (rc == 0)
+    if (rc == 0) {
         rc = measure(&p.plan, p.x, true, out, err);
-    part_fini(&p);
+        part_fini(&p);
+    }
     free(d);
     free(order);
     free(side);
     return rc;
 }
 
-static int run_null(const fm_audit_plan *a, const fm_audit_views *views, size_t i, fm_audit_figure *out, fm_err *err)
+static int run_halves(const fm_plan *plan, const uint32_t *stratum, const float *codes, const float *planted, size_t number,
+                      fm_audit_figure *out, fm_err *err)
 {
-    uint32_t *rows = all_rows(a->plan.n);
+    uint32_t *rows = all_rows(plan->n);
     subjects s = {NULL, 0, NULL, false};
     size_t n = 0;
-    int rc = rows ? 0 : fm_fail_nomem(err, "rows", a->plan.n * sizeof *rows);
+    int rc = rows ? 0 : fm_fail_nomem(err, "rows", plan->n * sizeof *rows);
 
-    for (size_t k = 0; rc == 0 && k < a->plan.n; k++)
-        if (a->plan.rows[k].label == 0)
+    for (size_t k = 0; rc == 0 && k < plan->n; k++)
+        if (plan->rows[k].label == 0)
             rows[n++] = (uint32_t)k;
     if (rc == 0)
-        rc = find_subjects(a->plan.rows, a->stratum, rows, n, &s, err);
+        rc = find_subjects(plan->rows, stratum, rows, n, &s, err);
     if (rc == 0)
-        rc = halve(a, views->codes, &s, i, out, err);
+        rc = halve(plan, &s, codes, planted, number, out, err);
     subjects_fini(&s);
     free(rows);
     return rc;
+}
+
+static int run_null(const fm_audit_plan *a, const fm_audit_views *views, size_t i, fm_audit_figure *out, fm_err *err)
+{
+    return run_halves(&a->plan, a->stratum, views->codes, views->codes, i, out, err);
 }
 
 /* A share of each class's training subjects, in the order of their rows: train is cut down to them. */
@@ -384,7 +394,7 @@ static int run_thin_fold(const fm_audit_plan *a, const float *x, fm_evaluation *
     const fm_folds folds = {e->n, e->repeats, e->folds, e->test_fold};
     uint32_t *rows = malloc((e->n + 1) * sizeof *rows), *test = malloc((e->n + 1) * sizeof *test);
     double *values = fold_room(e);
-    fm_plan plan = once(a);
+    fm_plan plan = once(&a->plan);
     size_t n_train, n_test, kept;
     int rc = rows && test && values ? 0 : fm_fail_nomem(err, "rows of a fold", e->n * sizeof *rows);
 
@@ -408,7 +418,7 @@ static int run_thin_fold(const fm_audit_plan *a, const float *x, fm_evaluation *
 
 static int run_curve(const fm_audit_plan *a, const fm_audit_views *views, size_t i, fm_audit_figure *out, fm_err *err)
 {
-    fm_plan plan = once(a);     /* its rows stay a's */
+    fm_plan plan = once(&a->plan);
     fm_evaluation e = {0};
     int rc = fm_evaluation_begin(&plan, &e, err);
 
@@ -423,7 +433,7 @@ static int run_curve(const fm_audit_plan *a, const fm_audit_views *views, size_t
 
 static int run_seed(const fm_audit_plan *a, const fm_audit_views *views, size_t i, fm_audit_figure *out, fm_err *err)
 {
-    fm_plan plan = once(a);     /* its rows stay a's */
+    fm_plan plan = once(&a->plan);
 
     plan.seed = fm_rng_stream("seeds of an audit", plan.seed, i);
     return measure(&plan, views->codes, true, out, err);
@@ -447,7 +457,7 @@ static int run_permutation(const fm_audit_plan *a, const fm_audit_views *views, 
     fm_rng rng = fm_rng_init(a->plan.seed, fm_rng_stream("permuted labels", i, 0));
     uint32_t *rows = all_rows(a->plan.n), *order = all_rows(a->plan.n);
     fm_plan_row *own = malloc((a->plan.n + 1) * sizeof *own);
-    fm_plan plan = once(a);
+    fm_plan plan = once(&a->plan);
     subjects s = {NULL, 0, NULL, false};
     int rc = rows && order && own ? find_subjects(a->plan.rows, NULL, rows, a->plan.n, &s, err)
                                   : fm_fail_nomem(err, "permuted labels", a->plan.n * sizeof *own);
@@ -468,6 +478,18 @@ static int run_permutation(const fm_audit_plan *a, const fm_audit_views *views, 
     return rc;
 }
 
+/* What cannot be made or trained is an answer. */
+static int answer(int rc, fm_audit_figure *figure, fm_audit_figure *out)
+{
+    if (rc == -EINVAL || rc == -EDOM) {
+        figure->auc = figure->low = figure->high = NAN;
+        rc = 0;
+    }
+    if (rc == 0)
+        *out = *figure;
+    return rc;
+}
+
 int fm_audit_task(const fm_audit_plan *a, const fm_audit_views *views, size_t task, fm_audit_figure *out, fm_err *err)
 {
     static int (*const run[FM_AUDIT_KINDS])(const fm_audit_plan *, const fm_audit_views *, size_t, fm_audit_figure *,
@@ -481,11 +503,13 @@ int fm_audit_task(const fm_audit_plan *a, const fm_audit_views *views, size_t ta
     while (task >= fm_audit_count(a, (fm_audit_kind)kind))
         task -= fm_audit_count(a, (fm_audit_kind)kind++);
     rc = run[kind](a, views, task, &figure, err);
-    if (rc == -EINVAL || rc == -EDOM) {
-        figure.auc = figure.low = figure.high = NAN;
-        rc = 0;
-    }
-    if (rc == 0)
-        *out = figure;
-    return rc;
+    return answer(rc, &figure, out);
+}
+
+int fm_audit_halves(const fm_plan *plan, const uint32_t *stratum, const float *codes, const float *planted, size_t number,
+                    fm_audit_figure *out, fm_err *err)
+{
+    fm_audit_figure figure = {NAN, NAN, NAN, 0};
+
+    return answer(run_halves(plan, stratum, codes, planted, number, &figure, err), &figure, out);
 }

@@ -81,6 +81,12 @@ double fm_audit_share(size_t point);
  * Threads: any number at once. */
 int fm_audit_task(const fm_audit_plan *a, const fm_audit_views *views, size_t task, fm_audit_figure *out, fm_err *err);
 
+/* One null study by itself, and what becomes of it when its drawn half shows something: rows of class 0 in two
+ * halves, the second with its rows of `planted` instead of `codes`, both f32 [plan->n, plan->code_width].
+ * stratum  u32 [plan->n].  number  which drawing.  Otherwise as fm_audit_task. */
+int fm_audit_halves(const fm_plan *plan, const uint32_t *stratum, const float *codes, const float *planted, size_t number,
+                    fm_audit_figure *out, fm_err *err);
+
 typedef struct {
     fm_digest plan;             /* fm_audit_plan_digest of what was audited */
     size_t count[FM_AUDIT_KINDS];
