@@ -13,7 +13,7 @@
 #define CELLS 8
 #define HULL_POINTS (FM_POINTS_MAX + 10)
 #define GROWN 1.15
-#define RAISED 0.7
+#define RAISED 0.5
 #define CHIP_MAX 4096
 
 typedef struct { double x, y; } point;
@@ -151,7 +151,7 @@ static void fill_ellipse(int size, face_rows *rows)
 
 static int find_face(const fm_photo_face *f, int size, double padding, face_rows *rows, fm_err *err)
 {
-    point p[HULL_POINTS], hull[2 * HULL_POINTS], middle = {0, 0};
+    point p[HULL_POINTS], hull[2 * HULL_POINTS], middle = {0, 0}, up;
     int n = f->n_points, rc;
 
     if (n != FM_POINTS_MAX) {
@@ -160,8 +160,9 @@ static int find_face(const fm_photo_face *f, int size, double padding, face_rows
     }
     if ((rc = points_on_chip(f, size, padding, p, err)) != 0)
         return rc;
+    up = (point){RAISED * ((p[21].x + p[22].x) / 2 - p[33].x), RAISED * ((p[21].y + p[22].y) / 2 - p[33].y)};
     for (int i = 17; i < 27; i++)
-        p[n++] = (point){p[i].x + RAISED * (p[i].x - p[33].x), p[i].y + RAISED * (p[i].y - p[33].y)};
+        p[n++] = (point){p[i].x + up.x, p[i].y + up.y};
     for (int i = 0; i < n; i++) {
         middle.x += p[i].x / n;
         middle.y += p[i].y / n;

@@ -3,8 +3,8 @@
  * is decoded again.
  *
  *   ring     the chip outside the face.  The face is the convex hull of the
- *            landmarks and of the brows moved up by 0.7 of their way from the nose,
- *            grown by 1.15 about the middle of the hull's points; with 5 landmarks
+ *            landmarks and of the brows moved up by half of the way from the nose's
+ *            foot to between the brows, grown by 1.15 about the middle of the hull's points; with 5 landmarks
  *            an ellipse.  Mean R, G, B in 8 sectors of 45 degrees (a sector without
  *            pixels has the ring's), then the ring's standard deviation of R, G, B,
  *            its mean step to the right and downwards, its share of black pixels,
