@@ -159,10 +159,17 @@ static int judge(const fm_plan *plan, const fm_evaluation *e, bool interval, fm_
     return rc;
 }
 
-/* Room for what a fold leaves behind. */
+/* Room for what any fold leaves behind. */
 static double *fold_room(const fm_evaluation *e)
 {
-    return malloc((e->n + 1) * e->classes * sizeof(double));
+    size_t most = 0;
+
+    for (size_t i = 0; i < (size_t)e->repeats * e->folds; i++) {
+        size_t values = fm_evaluation_values(e, e->fold[i].repeat, e->fold[i].fold);
+
+        most = values > most ? values : most;
+    }
+    return malloc((most + 1) * sizeof(double));
 }
 
 /* Train and test over the plan's folds; a final head is not wanted. */
@@ -195,6 +202,7 @@ static int run_confound(const fm_audit_plan *a, const fm_audit_views *views, siz
     fm_head_spec_default(&plan.head);
     plan.head.kind = FM_HEAD_LOGISTIC;
     plan.head.C = CONFOUND_C;
+    plan.call.kind = FM_CALL_LARGER;
     plan.code_offset = 0;
     plan.code_width = views->confound_width[i];
     return measure(&plan, views->confound[i], true, out, err);
@@ -206,6 +214,7 @@ static fm_plan once(const fm_plan *plan)
     fm_plan own = *plan;        /* rows stay plan's */
 
     own.folds.repeats = 1;
+    own.call.kind = FM_CALL_LARGER;     /* no area depends on it, and thresholds cost inner folds */
     return own;
 }
 
