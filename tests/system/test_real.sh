@@ -14,6 +14,7 @@ match: none
 task: {label: $2}
 head: $3
 evaluate: {split: kfold, folds: 5}
+audit: none
 END
 }
 fc='{kind: fc}'
