@@ -3,6 +3,7 @@
  * should a name from a manifest ever slip through the escaping. */
 #include "jobs/report.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,29 @@
 const char *fm_page_class(const fm_page *page, uint32_t c)
 {
     return page->results->samples->classes[c];
+}
+
+const double *fm_page_tested(const fm_evaluation *e, size_t row)
+{
+    for (size_t r = 0; r < e->repeats; r++)
+        if (e->test_fold[r * e->n + row] >= 0)
+            return e->prob + (r * e->n + row) * e->classes;
+    return NULL;
+}
+
+void fm_page_value(fm_buf *b, double v)
+{
+    if (isfinite(v))
+        fm_html(b, "%.3f", v);
+    else
+        fm_html(b, "&#8211;");
+}
+
+void fm_page_figure(const fm_page *page, const fm_figure *f)
+{
+    fm_html(page->b, "<figure>");
+    fm_figure_inline(f, page->b);
+    fm_html(page->b, "<figcaption>");
 }
 
 /* --- which faces to show --- */
@@ -55,6 +79,34 @@ size_t fm_report_choose(const fm_evaluation *e, size_t most, size_t *rows)
     }
     free(of_class);
     free(places);
+    return n;
+}
+
+/* How sure the wrong call was; 0 when it was right or none was made. */
+static double wrongness(const fm_evaluation *e, size_t row)
+{
+    const double *prob = fm_page_tested(e, row);
+    int called = prob ? fm_called_class(prob, (int)e->classes) : e->label[row];
+
+    return called == e->label[row] ? 0 : prob[called];
+}
+
+size_t fm_report_misses(const fm_evaluation *e, size_t most, size_t *rows)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < e->n; i++) {
+        double wrong = wrongness(e, i);
+        size_t at = n;
+
+        if (!(wrong > 0) || (n == most && (n == 0 || wrong <= wrongness(e, rows[n - 1]))))
+            continue;
+        while (at > 0 && wrong > wrongness(e, rows[at - 1]))
+            at--;
+        n += n < most;
+        memmove(rows + at + 1, rows + at, (n - at - 1) * sizeof *rows);
+        rows[at] = i;
+    }
     return n;
 }
 
@@ -111,9 +163,11 @@ static void put_head(const fm_page *page)
             "style-src 'unsafe-inline'\"/><title>%s</title>\n<style>\n", page->results->study->name);
     fm_buf_put(b, fm_page_style, strlen(fm_page_style));
     fm_html(b, "</style></head>\n<body><main>\n");
-    if (page->report->n_chips && page->report->generated_faces)
+    const bool pictures = page->report->n_chips || page->report->n_misses;
+
+    if (pictures && page->report->generated_faces)
         fm_html(b, "<p class=\"note calm\">All faces on this page were generated. No real person is shown.</p>\n");
-    else if (page->report->n_chips)
+    else if (pictures)
         fm_html(b, "<p class=\"note\"><b>This page shows identifiable persons.</b> Keep it and pass it on only as "
                 "their consent and your data protection rules allow.</p>\n");
     fm_html(b, "<header><p class=\"kicker\">facemill study</p><h1>%s</h1>", page->results->study->name);
@@ -135,9 +189,9 @@ static int put_figures(const fm_page *page, fm_err *err)
 {
     int rc;
 
-    open_section(page, page->e->classes == 2 ? "ROC and calibration" : "Calibration");
+    open_section(page, page->e->classes == 2 ? "Curves and calibration" : "Calibration");
     fm_html(page->b, "<div class=\"pair\">");
-    rc = fm_page_roc(page, err);
+    rc = fm_page_curves(page, err);
     fm_page_calibration(page);
     fm_html(page->b, "</div>");
     close_section(page);
@@ -157,18 +211,6 @@ static void put_subgroups(const fm_page *page)
     close_section(page);
 }
 
-static int put_chips(const fm_page *page, fm_err *err)
-{
-    int rc;
-
-    if (page->report->n_chips == 0)
-        return 0;
-    open_section(page, "Faces");
-    rc = fm_page_chips(page, err);
-    close_section(page);
-    return rc;
-}
-
 static void put_section(const fm_page *page, const char *title, void (*put)(const fm_page *))
 {
     open_section(page, title);
@@ -176,12 +218,34 @@ static void put_section(const fm_page *page, const char *title, void (*put)(cons
     close_section(page);
 }
 
-static int put_page(const fm_page *page, fm_err *err)
+static int put_section_or_fail(const fm_page *page, const char *title, int (*put)(const fm_page *, fm_err *), fm_err *err)
 {
     int rc;
 
-    put_head(page);
+    open_section(page, title);
+    rc = put(page, err);
+    close_section(page);
+    return rc;
+}
+
+/* Who was studied. */
+static int put_people(const fm_page *page, fm_err *err)
+{
+    const fm_balance *balance = page->results->balance;
+    int rc;
+
     put_section(page, "From photographs to faces", fm_page_flow);
+    rc = put_section_or_fail(page, "Characteristics", fm_page_characteristics, err);
+    if (rc == 0 && balance && balance->n_rows)
+        put_section(page, "Balance of matching", fm_page_balance);
+    return rc;
+}
+
+/* What came out. */
+static int put_results(const fm_page *page, fm_err *err)
+{
+    int rc;
+
     put_section(page, "Metrics", fm_page_metrics);
     rc = put_figures(page, err);
     if (rc != 0)
@@ -189,19 +253,39 @@ static int put_page(const fm_page *page, fm_err *err)
     put_section(page, "Confusion matrix", fm_page_confusion);
     put_section(page, "Folds", fm_page_folds);
     put_subgroups(page);
-    rc = put_chips(page, err);
+    rc = put_section_or_fail(page, "Near misses", fm_page_misses, err);
+    if (rc == 0 && page->report->n_chips)
+        rc = put_section_or_fail(page, "Faces", fm_page_chips, err);
+    if (rc == 0 && page->report->codes.n)
+        put_section(page, "Codes", fm_page_codes);
+    return rc;
+}
+
+static int put_page(const fm_page *page, fm_err *err)
+{
+    int rc;
+
+    put_head(page);
+    rc = put_people(page, err);
+    if (rc == 0)
+        rc = put_results(page, err);
+    if (rc == 0)
+        rc = put_section_or_fail(page, "Ledger", fm_page_ledger, err);
     if (rc != 0)
         return rc;
     put_section(page, "Methods", fm_page_methods);
     put_section(page, "Provenance", fm_page_provenance);
+    put_section(page, "TRIPOD+AI", fm_page_tripod);
+    put_section(page, "CLAIM", fm_page_claim);
     fm_html(page->b, "</main></body></html>\n");
     return 0;
 }
 
-int fm_report_html(const fm_report *report, fm_buf *out, fm_err *err)
+/* The page and, on the way, its figures. */
+static int make(const fm_report *report, fm_buf *out, fm_figures *figures, fm_err *err)
 {
-    fm_buf b = FM_BUF_INIT;
-    fm_page page = {.report = report, .results = report->results, .e = report->results->evaluation, .b = &b};
+    fm_page page = {.report = report, .results = report->results, .e = report->results->evaluation, .figures = figures,
+                    .b = out};
     fm_predictions predictions = fm_evaluation_predictions(page.e);
     fm_subgroup *groups = NULL;
     int rc = fm_results_subgroups(report->results, &groups, &page.n_groups, err);
@@ -213,12 +297,24 @@ int fm_report_html(const fm_report *report, fm_buf *out, fm_err *err)
         rc = count_rows(&page, err);
     if (rc == 0)
         rc = put_page(&page, err);
+    if (rc == 0 && out->failed)
+        rc = fm_fail_nomem(err, "report.html", out->size);
+    free(groups);
+    return rc;
+}
+
+int fm_report_html(const fm_report *report, fm_buf *out, fm_err *err)
+{
+    fm_buf b = FM_BUF_INIT;
+    fm_figures figures = {{{NULL}}};
+    int rc = make(report, &b, &figures, err);
+
     if (rc == 0) {
         fm_buf_put(out, b.data, b.size);
-        if (b.failed || out->failed)
+        if (out->failed)
             rc = fm_fail_nomem(err, "report.html", b.size);
     }
-    free(groups);
+    fm_figures_fini(&figures);
     fm_buf_fini(&b);
     return rc;
 }
@@ -227,12 +323,16 @@ int fm_report_write(const fm_report *report, const char *dir, fm_err *err)
 {
     char path[FM_PATH_MAX];
     fm_buf b = FM_BUF_INIT;
-    int rc = fm_report_html(report, &b, err);
+    fm_figures figures = {{{NULL}}};
+    int rc = make(report, &b, &figures, err);
 
     if (rc == 0)
         rc = fm_path_join(path, sizeof path, dir, "report.html", err);
     if (rc == 0)
         rc = fm_file_write(path, b.data, b.size, err);
+    if (rc == 0)
+        rc = fm_figures_write(&figures, dir, err);
+    fm_figures_fini(&figures);
     fm_buf_fini(&b);
     return rc;
 }

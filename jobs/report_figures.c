@@ -1,107 +1,11 @@
-/* Figures as inline SVG, drawn for a width of 340 units, so that their letters
- * keep their size from a phone to a page.  Colours come from the style sheet. */
+/* Calibration and forest plots. */
 #include "jobs/report_parts.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "jobs/html.h"
 
-#define LEFT 46.0
-#define TOP 10.0
-#define SIDE 284.0      /* of the unit square */
-
 #define BINS 10
-
-static double at_x(double v)
-{
-    return LEFT + SIDE * v;
-}
-
-static double at_y(double v)
-{
-    return TOP + SIDE * (1 - v);
-}
-
-/* Title and description are what a screen reader says. */
-static void begin(fm_buf *b, const char *id, double height, const char *title)
-{
-    fm_html(b, "<svg viewBox=\"0 0 340 %.0f\" role=\"img\" aria-labelledby=\"%s-t %s-d\"><title id=\"%s-t\">%s</title>"
-            "<desc id=\"%s-d\">", height, id, id, id, title, id);
-}
-
-static void unit_square(fm_buf *b, const char *x_name, const char *y_name)
-{
-    fm_html(b, "<rect class=\"axis\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", LEFT, TOP, SIDE, SIDE);
-    for (int i = 0; i <= 4; i++) {
-        double v = i / 4.0;
-
-        if (i > 0 && i < 4)
-            fm_html(b, "<path class=\"grid\" d=\"M%.1f %.1fV%.1fM%.1f %.1fH%.1f\"/>", at_x(v), TOP + 0.5,
-                    TOP + SIDE - 0.5, LEFT + 0.5, at_y(v), LEFT + SIDE - 0.5);
-        fm_html(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g</text>", at_x(v), TOP + SIDE + 16, v);
-        fm_html(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%g</text>", LEFT - 7, at_y(v) + 4, v);
-    }
-    fm_html(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>", at_x(0.5), TOP + SIDE + 34, x_name);
-    fm_html(b, "<text x=\"10\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(-90 10 %.1f)\">%s</text>",
-            at_y(0.5), at_y(0.5), y_name);
-    fm_html(b, "<path class=\"chance\" d=\"M%.1f %.1fL%.1f %.1f\"/>", at_x(0), at_y(0), at_x(1), at_y(1));
-}
-
-/* A step shorter than half a unit cannot be seen: points are left out until it can. */
-static void put_curve(fm_buf *b, const double *x, const double *y, long n)
-{
-    double last_x = -1, last_y = -1;
-
-    for (long i = 0; i < n; i++) {
-        double px = at_x(x[i]), py = at_y(y[i]);
-
-        if (i > 0 && i + 1 < n && fabs(px - last_x) < 0.5 && fabs(py - last_y) < 0.5)
-            continue;
-        fm_html(b, "%s%.1f %.1f", i ? "L" : "M", px, py);
-        last_x = px;
-        last_y = py;
-    }
-}
-
-static void draw_roc(const fm_page *page, const double *fpr, const double *tpr, long n)
-{
-    const fm_metric *auc = &page->e->metrics[FM_METRIC_AUC];
-    fm_buf *b = page->b;
-
-    fm_html(b, "<figure>");
-    begin(b, "roc", TOP + SIDE + 42, "ROC curve");
-    fm_html(b, "The curve rises from 0, 0 to 1, 1; the area under it is %.3f.</desc>", auc->value);
-    unit_square(b, "1 \xe2\x88\x92 specificity", "sensitivity");
-    fm_html(b, "<path class=\"area\" d=\"");
-    put_curve(b, fpr, tpr, n);
-    fm_html(b, "L%.1f %.1fZ\"/><path class=\"curve\" d=\"", at_x(1), at_y(0));
-    put_curve(b, fpr, tpr, n);
-    fm_html(b, "\"/>");
-    if (isfinite(auc->value))
-        fm_html(b, "<text class=\"name\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">AUC %.3f</text>", at_x(0.97),
-                at_y(0.06), auc->value);
-    fm_html(b, "</svg><figcaption><b>ROC curve.</b> Each point is a threshold on the probability of %s; dashed: "
-            "chance.%s</figcaption></figure>", fm_page_class(page, 1), page->e->repeats > 1 ? " First repeat." : "");
-}
-
-int fm_page_roc(const fm_page *page, fm_err *err)
-{
-    fm_predictions p = fm_evaluation_predictions(page->e);
-    double *fpr, *tpr;
-    long n;
-
-    if (p.classes != 2)
-        return 0;
-    fpr = malloc((p.n + 1) * sizeof *fpr);
-    tpr = malloc((p.n + 1) * sizeof *tpr);
-    n = fpr && tpr ? fm_roc(&p, fpr, tpr) : -1;
-    if (n > 1)
-        draw_roc(page, fpr, tpr, n);
-    free(fpr);
-    free(tpr);
-    return n < 0 ? fm_fail_nomem(err, "ROC curve", 2 * p.n * sizeof *fpr) : 0;
-}
 
 typedef struct {
     uint64_t n;
@@ -142,32 +46,50 @@ static void put_bin(fm_buf *b, const bin *x, uint64_t most)
     double n = (double)x->n, said = x->said / n, low, high;
 
     wilson(x->seen, n, &low, &high);
-    fm_html(b, "<path class=\"bar\" d=\"M%.1f %.1fV%.1f\"/>", at_x(said), at_y(low), at_y(high));
-    fm_html(b, "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>", at_x(said), at_y(x->seen / n),
+    fm_html(b, "<path class=\"bar\" d=\"M%.1f %.1fV%.1f\"/>", fm_square_x(said), fm_square_y(low), fm_square_y(high));
+    fm_html(b, "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"/>", fm_square_x(said), fm_square_y(x->seen / n),
             3.5 + 4.5 * sqrt(n / (double)most));
+}
+
+static void put_bins_csv(fm_figure *f, const bin bins[BINS])
+{
+    fm_html(&f->csv, "faces,probability_given,part_so,low,high\n");
+    for (int i = 0; i < BINS; i++) {
+        double n = (double)bins[i].n, low, high;
+
+        if (bins[i].n == 0)
+            continue;
+        wilson(bins[i].seen, n, &low, &high);
+        fm_csv_number(&f->csv, n, ',');
+        fm_csv_number(&f->csv, bins[i].said / n, ',');
+        fm_csv_number(&f->csv, bins[i].seen / n, ',');
+        fm_csv_number(&f->csv, low, ',');
+        fm_csv_number(&f->csv, high, '\n');
+    }
 }
 
 void fm_page_calibration(const fm_page *page)
 {
-    fm_buf *b = page->b;
+    fm_figure *f = fm_figure_begin(page->figures, FM_FIGURE_CALIBRATION, "Calibration", FM_SQUARE_HEIGHT);
     bin bins[BINS] = {{0, 0, 0}};
     uint64_t most = 1;
 
     fill_bins(page->e, bins);
-    fm_html(b, "<figure>");
-    begin(b, "cal", TOP + SIDE + 42, "Calibration");
     for (int i = 0; i < BINS; i++) {
         most = bins[i].n > most ? bins[i].n : most;
         if (bins[i].n)
-            fm_html(b, "Given %.2f, seen %.2f. ", bins[i].said / (double)bins[i].n, bins[i].seen / (double)bins[i].n);
+            fm_html(&f->words, "Given %.2f, seen %.2f. ", bins[i].said / (double)bins[i].n,
+                    bins[i].seen / (double)bins[i].n);
     }
-    fm_html(b, "</desc>");
-    unit_square(b, "probability given", "part that was so");
+    fm_figure_square(f, "probability given", "part that was so", true);
+    fm_figure_diagonal(f);
     for (int i = 0; i < BINS; i++)
         if (bins[i].n)
-            put_bin(b, &bins[i], most);
-    fm_html(b, "</svg><figcaption><b>Calibration.</b> In tenths of the probability given to %s: how often it was so, "
-            "with 95 %% intervals. On the dashed line a probability means what it says; larger dots stand for more "
+            put_bin(&f->body, &bins[i], most);
+    put_bins_csv(f, bins);
+    fm_page_figure(page, f);
+    fm_html(page->b, "<b>Calibration.</b> In tenths of the probability given to %s: how often it was so, with 95 %% "
+            "intervals. On the dashed line a probability means what it says; larger dots stand for more "
             "faces.</figcaption></figure>", page->e->classes == 2 ? fm_page_class(page, 1) : "the class called");
 }
 
@@ -223,30 +145,53 @@ static double forest_from(const fm_page *page, int metric)
     return floor(low * 10 + 1e-9) / 10;
 }
 
-void fm_page_forest(const fm_page *page, int metric)
+static void put_forest_csv(const fm_page *page, int metric, fm_figure *f)
 {
-    const fm_metric *all = &page->e->metrics[metric];
-    const char *title = metric == FM_METRIC_AUC ? "AUC" : "Accuracy", *id = metric == FM_METRIC_AUC ? "f-auc" : "f-acc";
-    double from = forest_from(page, metric), step = from > 0.45 ? 0.1 : 0.2;
-    double bottom = 8 + ROW * (double)(page->n_groups + 1);
-    fm_buf *b = page->b;
+    fm_html(&f->csv, "subgroup,faces,value,low,high\nall faces,%zu,", page->tested);
+    for (size_t i = 0; i <= page->n_groups; i++) {
+        const fm_metric *m = i ? of_group(&page->groups[i - 1], metric) : &page->e->metrics[metric];
 
-    fm_html(b, "<figure>");
-    begin(b, id, bottom + 20, title);
-    fm_html(b, "%s of all faces and of %zu subgroups; the numbers are in the table below.</desc>", title,
-            page->n_groups);
+        if (i) {
+            fm_csv_text(&f->csv, page->groups[i - 1].name);
+            fm_html(&f->csv, ",%zu,", page->groups[i - 1].n);
+        }
+        fm_csv_number(&f->csv, m->value, ',');
+        fm_csv_number(&f->csv, m->low, ',');
+        fm_csv_number(&f->csv, m->high, '\n');
+    }
+}
+
+static void forest_axis(fm_buf *b, double from, double bottom)
+{
+    double step = from > 0.45 ? 0.1 : 0.2;
+
     for (int i = 0; from + i * step <= 1 + 1e-9; i++) {
         double x = forest_x(from + i * step, from);
 
         fm_html(b, "<path class=\"grid\" d=\"M%.1f 2V%.1f\"/>", x, bottom);
         fm_html(b, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.1f</text>", x, bottom + 16, from + i * step);
     }
+}
+
+void fm_page_forest(const fm_page *page, int metric)
+{
+    const fm_metric *all = &page->e->metrics[metric];
+    const bool auc = metric == FM_METRIC_AUC;
+    double from = forest_from(page, metric), bottom = 8 + ROW * (double)(page->n_groups + 1);
+    fm_figure *f = fm_figure_begin(page->figures, auc ? FM_FIGURE_FOREST_AUC : FM_FIGURE_FOREST_ACCURACY,
+                                   auc ? "AUC by subgroup" : "Accuracy by subgroup", bottom + 20);
+    fm_buf *b = &f->body;
+
+    fm_html(&f->words, "%s of all faces is %.3f; %zu subgroups follow, and their numbers are in the table below.",
+            auc ? "AUC" : "Accuracy", all->value, page->n_groups);
+    forest_axis(b, from, bottom);
     if (isfinite(all->value))
         fm_html(b, "<path class=\"chance\" d=\"M%.1f 2V%.1f\"/>", forest_x(all->value, from), bottom);
     forest_row(b, "all faces", all, 14, from, true);
     for (size_t i = 0; i < page->n_groups; i++)
         forest_row(b, page->groups[i].name, of_group(&page->groups[i], metric), 14 + ROW * (double)(i + 1), from,
                    false);
-    fm_html(b, "</svg><figcaption><b>%s by subgroup.</b> Dot: value; bar: 95 %% interval; dashed: all "
-            "faces.</figcaption></figure>", title);
+    put_forest_csv(page, metric, f);
+    fm_page_figure(page, f);
+    fm_html(page->b, "<b>%s.</b> Dot: value; bar: 95 %% interval; dashed: all faces.</figcaption></figure>", f->title);
 }

@@ -5,7 +5,7 @@
 
 const char fm_page_style[] =
 ":root{color-scheme:light dark;--paper:#fdfcf9;--ink:#1d1c1a;--soft:#625e57;--rule:#d8d4ca;--panel:#f5f3ed;"
-"--accent:#1c5d6e;--warn:#a23e1c}\n"
+"--accent:#1c5d6e;--warn:#a23e1c;--k1:#c8641b}\n"
 "@media (prefers-color-scheme:dark){:root{--paper:#171715;--ink:#e9e6df;--soft:#a8a297;--rule:#3c3a35;"
 "--panel:#201f1c;--accent:#84c5d4;--warn:#ec9468}}\n"
 "*{box-sizing:border-box}\n"
@@ -30,7 +30,7 @@ const char fm_page_style[] =
 "section p{margin:0 0 .9rem;max-width:42rem}\n"
 ".small,.small p{font-size:.8125rem;line-height:1.45;color:var(--soft)}\n"
 "@media (min-width:56rem){section{display:grid;grid-template-columns:13rem minmax(0,1fr);column-gap:2.5rem}}\n"
-".wide{overflow-x:auto}.wide+.wide,.pair+.wide{margin-top:1.8rem}\n"
+".wide{overflow-x:auto}.wide+.wide,.pair+.wide,figure+.wide{margin-top:1.8rem}\n"
 "table{border-collapse:collapse;font-size:.875rem;line-height:1.4;font-variant-numeric:tabular-nums}\n"
 "caption{text-align:left;color:var(--soft);font-size:.8125rem;padding:0 0 .6rem;line-height:1.45}\n"
 "th,td{text-align:right;padding:.32rem 0 .32rem 1.1rem;border-bottom:1px solid var(--rule);vertical-align:baseline;"
@@ -62,8 +62,11 @@ const char fm_page_style[] =
 "svg .axis{stroke:var(--soft);stroke-width:1;fill:none}svg .grid{stroke:var(--rule);stroke-width:1}\n"
 "svg .chance{stroke:var(--soft);stroke-dasharray:2 4;fill:none}\n"
 "svg .curve{stroke:var(--accent);stroke-width:2;fill:none;stroke-linejoin:round}\n"
-"svg .area{fill:var(--accent);opacity:.09}\n"
+"svg .band{fill:var(--accent);opacity:.16}svg .ring{fill:var(--paper);stroke:var(--accent);stroke-width:2}\n"
 "svg .dot{fill:var(--accent);stroke:var(--paper);stroke-width:1.5}\n"
+"svg .k0{fill:var(--accent)}svg .k1{fill:var(--k1)}svg .k2{fill:#5a8f3c}svg .k3{fill:#b0548f}svg .k4{fill:#8a7fd1}"
+"svg .k5{fill:#b39a1f}svg .k6{fill:#5d9fd6}svg .k7{fill:#8c857a}\n"
+"svg circle[class^=k]{opacity:.75}\n"
 "svg .bar{stroke:var(--accent);stroke-width:2}\n"
 ".flow{list-style:none;margin:0;padding:0;position:relative;max-width:34rem;font-size:.875rem;line-height:1.4;"
 "isolation:isolate}\n"
@@ -81,6 +84,9 @@ const char fm_page_style[] =
 "list-style:none;font-size:.6875rem;line-height:1.25;color:var(--soft);font-variant-numeric:tabular-nums}\n"
 ".chips img{display:block;width:100%;height:auto;margin-bottom:.2rem}\n"
 ".chips .wrong{color:var(--warn)}.chips .wrong img{outline:2px solid var(--warn);outline-offset:1px}\n"
+"td.face img{display:block;width:4.2rem;height:auto}td.face{vertical-align:middle}\n"
+".checklist{width:100%}.checklist th,.checklist td{text-align:left;vertical-align:top}\n"
+".checklist tbody th{min-width:0;width:2.6rem}.checklist td:nth-child(2){width:34%}.checklist td{overflow-wrap:anywhere}\n"
 ".refs{padding-left:1.1rem;margin:.4rem 0 0;font-size:.875rem;color:var(--soft);max-width:42rem}\n"
 "@page{margin:16mm 15mm}\n"
 "@media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#4a4a4a;--rule:#c4c4c4;--panel:#f3f3f3;"
@@ -90,3 +96,13 @@ const char fm_page_style[] =
 "figure,.flow,.wide,.facts,tr,.chips li,.note{break-inside:avoid}h2,h3,caption,thead{break-after:avoid}\n"
 ".chips{grid-template-columns:repeat(8,1fr)}\n"
 "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n";
+
+/* The same in colours that need no style sheet: drawing programs do not know var(). */
+const char fm_figure_style[] =
+"<style>text{font:11.5px \"Helvetica Neue\",Arial,sans-serif;fill:#625e57}.name{fill:#1d1c1a}.total{font-weight:600}"
+".axis{stroke:#625e57;stroke-width:1;fill:none}.grid{stroke:#d8d4ca;stroke-width:1}"
+".chance{stroke:#625e57;stroke-dasharray:2 4;fill:none}"
+".curve{stroke:#1c5d6e;stroke-width:2;fill:none;stroke-linejoin:round}.band{fill:#1c5d6e;opacity:.16}"
+".dot{fill:#1c5d6e;stroke:#fff;stroke-width:1.5}.ring{fill:#fff;stroke:#1c5d6e;stroke-width:2}"
+".bar{stroke:#1c5d6e;stroke-width:2}.k0{fill:#1c5d6e}.k1{fill:#c8641b}.k2{fill:#5a8f3c}.k3{fill:#b0548f}"
+".k4{fill:#8a7fd1}.k5{fill:#b39a1f}.k6{fill:#5d9fd6}.k7{fill:#8c857a}</style>";

@@ -135,15 +135,7 @@ static const struct {
     [FM_METRIC_ECE] = {"Calibration error", "expected, of probabilities; 0 is best"},
 };
 
-/* "0.931" or a dash; then "0.915 to 0.944" or a dash. */
-static void put_value(fm_buf *b, double v)
-{
-    if (isfinite(v))
-        fm_html(b, "%.3f", v);
-    else
-        fm_html(b, "&#8211;");
-}
-
+/* "0.915 to 0.944", or a dash. */
 static void put_interval(fm_buf *b, const fm_metric *m)
 {
     if (isfinite(m->low) && isfinite(m->high))
@@ -165,7 +157,7 @@ static void put_metric(const fm_page *page, int i)
         fm_html(b, ", %g", p.prevalence);
     fm_html(b, "<span>%s</span></th><td class=\"value\">",
             isfinite(m->value) ? metric_words[i].words : fm_metric_why_undefined(i));
-    put_value(b, m->value);
+    fm_page_value(b, m->value);
     fm_html(b, "</td><td>");
     put_interval(b, m);
     fm_html(b, "</td></tr>");
@@ -179,7 +171,7 @@ static void put_delong(const fm_page *page)
         return;
     fm_html(page->b, "<tr><th scope=\"row\">AUC, DeLong<span>the same with an interval that is not resampled</span>"
             "</th><td class=\"value\">");
-    put_value(page->b, m.value);
+    fm_page_value(page->b, m.value);
     fm_html(page->b, "</td><td>");
     put_interval(page->b, &m);
     fm_html(page->b, "</td></tr>");
@@ -271,9 +263,9 @@ static void put_classes(const fm_page *page)
 
         fm_html(b, "<tr><th scope=\"row\">%s</th><td>%s</td><td>", fm_page_class(page, c),
                 fm_grouped(row_sum(e, c), n));
-        put_value(b, part(right, row_sum(e, c)));
+        fm_page_value(b, part(right, row_sum(e, c)));
         fm_html(b, "</td><td>");
-        put_value(b, part(right, column_sum(e, c)));
+        fm_page_value(b, part(right, column_sum(e, c)));
         fm_html(b, "</td></tr>");
     }
     fm_html(b, "</tbody></table></div>");
@@ -315,7 +307,7 @@ void fm_page_folds(const fm_page *page)
         fm_html(b, "<td>%s</td>", fm_grouped(f->n_test, count));
         for (size_t k = 0; k < sizeof shown / sizeof *shown; k++) {
             fm_html(b, "<td>");
-            put_value(b, f->metrics.v[shown[k]]);
+            fm_page_value(b, f->metrics.v[shown[k]]);
             fm_html(b, "</td>");
         }
         fm_html(b, "</tr>");
@@ -326,7 +318,7 @@ void fm_page_folds(const fm_page *page)
 static void put_value_over_interval(fm_buf *b, const fm_metric *m)
 {
     fm_html(b, "<td>");
-    put_value(b, m->value);
+    fm_page_value(b, m->value);
     if (isfinite(m->value)) {
         fm_html(b, "<span>");
         put_interval(b, m);

@@ -322,3 +322,14 @@ void fm_page_methods(const fm_page *page)
     fm_html(page->b, "</p>");
     put_references(page);
 }
+
+void fm_page_say(const fm_page *page, fm_page_sentence what)
+{
+    static void (*const say[])(const fm_page *) = {
+        [FM_SAY_COHORTS] = put_cohorts, [FM_SAY_SELECTS] = put_selects, [FM_SAY_MATCH] = put_match,
+        [FM_SAY_FACES] = put_faces,     [FM_SAY_ENCODER] = put_encoder, [FM_SAY_HEAD] = put_head,
+        [FM_SAY_SPLIT] = put_split,     [FM_SAY_STATISTICS] = put_statistics,
+    };
+
+    say[what](page);
+}

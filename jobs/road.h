@@ -19,7 +19,9 @@
 #include "jobs/match.h"
 #include "jobs/model_list.h"
 #include "jobs/samples.h"
+#include "jobs/results.h"
 #include "jobs/study.h"
+#include "storage/store.h"
 
 typedef enum {
     FM_STAGE_IMPORT,        /* cohorts read, selected, labelled */
@@ -27,13 +29,14 @@ typedef enum {
     FM_STAGE_BUILD,         /* store/ */
     FM_STAGE_TRAIN,         /* head.bin; one MPI stage with evaluate */
     FM_STAGE_EVALUATE,      /* pairs.tsv, near_duplicates.tsv; one MPI stage of audits */
-    FM_STAGE_REPORT         /* results.json, predictions.tsv, ledger.tsv, report.html */
+    FM_STAGE_REPORT         /* results.json, predictions.tsv, ledger.tsv, report.html, figures/ */
 } fm_stage;
 
 typedef struct {
     const char *out;        /* instead of the study's; NULL: the study's */
     int64_t ranks;          /* instead of the study's; 0: the study's */
     bool paranoid;          /* hash every file instead of trusting size and time */
+    bool identifiable;      /* the report may show persons; without it only generated faces are shown */
     bool workers_come;      /* start no crews: this process serves ranks that were started by hand */
 } fm_road_options;
 
@@ -86,5 +89,8 @@ int fm_road_audit(fm_road *r, fm_err *err);
 
 /* Results, ledger and report into OUT (jobs/publish.c). */
 int fm_road_publish(fm_road *r, fm_err *err);
+
+/* report.html and figures/ into OUT; store is open, results are what was published (jobs/publish_report.c). */
+int fm_road_report(fm_road *r, fm_store *store, const fm_results *results, fm_err *err);
 
 #endif

@@ -274,6 +274,8 @@ int fm_verb_road(int argc, char **argv)
         {"out", FM_OPT_STRING, &c.road.out, 0, 0, "DIR", "results go here instead of the study's out"},
         {"dry-run", FM_OPT_FLAG, &c.dry_run, 0, 0, NULL, "say what would be done; write nothing"},
         {"paranoid", FM_OPT_FLAG, &c.road.paranoid, 0, 0, NULL, "hash every file instead of trusting size and time"},
+        {"identifiable", FM_OPT_FLAG, &c.road.identifiable, 0, 0, NULL,
+         "let the report show faces of persons (those of facemill synth are shown anyway)"},
         {"json", FM_OPT_FLAG, &c.json, 0, 0, NULL, "print the facts as JSON"},
     };
     const road_verb *v = verbs;

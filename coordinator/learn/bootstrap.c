@@ -41,7 +41,7 @@ void fm_bootstrap_destroy(fm_bootstrap *b)
     free(b);
 }
 
-static void draw(uint64_t seed, uint64_t resample, uint32_t *weight, size_t units)
+void fm_bootstrap_draw(uint64_t seed, uint64_t resample, uint32_t *weight, size_t units)
 {
     fm_rng rng = fm_rng_init(seed, fm_rng_stream("bootstrap", resample, 0));
 
@@ -62,7 +62,7 @@ int fm_bootstrap_run(const fm_bootstrap *b, uint64_t seed, uint64_t first, uint6
     for (uint64_t i = 0; rc == 0 && i < count; i++) {
         fm_metric_values v;
 
-        draw(seed, first + i, weight, units);
+        fm_bootstrap_draw(seed, first + i, weight, units);
         fm_ranked_metrics(b->ranked, weight, scratch, &v);
         memcpy(out + i * FM_METRIC_COUNT, v.v, sizeof v.v);
     }
@@ -90,16 +90,17 @@ static double quantile(const double *sorted, uint64_t n, double q)
     return sorted[low] + (at - (double)low) * (sorted[high] - sorted[low]);
 }
 
-static fm_metric interval(double value, const double *sorted, uint64_t count)
+fm_metric fm_bootstrap_interval(double value, double *resamples, uint64_t count)
 {
     fm_metric m = {value, NAN, NAN};
     uint64_t defined = count;
 
-    while (defined > 0 && isnan(sorted[defined - 1]))
+    qsort(resamples, count, sizeof *resamples, compare_doubles);
+    while (defined > 0 && isnan(resamples[defined - 1]))
         defined--;
     if (!isnan(value) && defined > 0 && count - defined <= count / 10) {
-        m.low = quantile(sorted, defined, 0.025);
-        m.high = quantile(sorted, defined, 0.975);
+        m.low = quantile(resamples, defined, 0.025);
+        m.high = quantile(resamples, defined, 0.975);
     }
     return m;
 }
@@ -114,10 +115,9 @@ int fm_bootstrap_intervals(const fm_metric_values *point, double *resamples, uin
     for (int k = 0; k < FM_METRIC_COUNT; k++) {
         for (uint64_t i = 0; i < count; i++)
             column[i] = resamples[i * FM_METRIC_COUNT + (uint64_t)k];
-        qsort(column, count, sizeof *column, compare_doubles);
+        out[k] = fm_bootstrap_interval(point->v[k], column, count);
         for (uint64_t i = 0; i < count; i++)
             resamples[i * FM_METRIC_COUNT + (uint64_t)k] = column[i];
-        out[k] = interval(point->v[k], column, count);
     }
     free(column);
     return 0;

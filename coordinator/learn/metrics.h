@@ -102,15 +102,14 @@ int fm_called_class(const double *prob, int classes);
  * Labels must be in range, as fm_metrics_point checks. */
 void fm_confusion(const fm_predictions *p, uint64_t *confusion);
 
-/* ROC of class 1 (two classes) in the first repeat: points from (0,0) to (1,1), one a distinct score.
- * fpr, tpr  caller's, room for n + 1 each.  Returns the number of points; 0 when a class is absent. -ENOMEM. */
-long fm_roc(const fm_predictions *p, double *fpr, double *tpr);
-
 /* Cluster bootstrap (Efron and Tibshirani 1993; groups as units, Field and Welsh
  * 2007): resample b draws as many groups as there are, with replacement, with
  * numbers that depend on (seed, b) only.  Scores are sorted once; a resample is
  * one pass with multiplicities. */
 typedef struct fm_bootstrap fm_bootstrap;
+
+/* weight u32 [units], caller's: how often each unit is in a resample. */
+void fm_bootstrap_draw(uint64_t seed, uint64_t resample, uint32_t *weight, size_t units);
 
 /* rows as in fm_metrics_point.  p is copied: it may go afterwards.  Errors: as fm_metrics_point. */
 int fm_bootstrap_create(const fm_predictions *p, const uint32_t *rows, size_t n_rows, fm_bootstrap **out, fm_err *err);
@@ -123,9 +122,13 @@ typedef struct {
     double value, low, high;    /* 95 % interval; NaN where undefined */
 } fm_metric;
 
-/* Percentile intervals (2.5 and 97.5 %, linear between order statistics) from all resamples.
- * resamples  f64 [count, FM_METRIC_COUNT]; sorted in place, column by column.
- * An interval is undefined when its value is, or when more than a tenth of the resamples are. */
+/* Percentile interval (2.5 and 97.5 %, linear between order statistics) of one value.
+ * resamples  f64 [count]; sorted in place, NaN last.
+ * The interval is undefined when the value is, or when more than a tenth of the resamples are. */
+fm_metric fm_bootstrap_interval(double value, double *resamples, uint64_t count);
+
+/* fm_bootstrap_interval of each metric.
+ * resamples  f64 [count, FM_METRIC_COUNT]; sorted in place, column by column. */
 int fm_bootstrap_intervals(const fm_metric_values *point, double *resamples, uint64_t count,
                            fm_metric out[FM_METRIC_COUNT], fm_err *err);
 

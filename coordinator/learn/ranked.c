@@ -458,3 +458,28 @@ void fm_ranked_metrics(const fm_ranked *r, const uint32_t *weight, uint64_t *scr
     for (int k = 0; k < FM_METRIC_COUNT; k++)
         out->v[k] = mean_value(&m[k]);
 }
+
+size_t fm_ranked_points_max(const fm_ranked *r)
+{
+    return r->repeat[0].n + 1;
+}
+
+size_t fm_ranked_points(const fm_ranked *r, const uint32_t *weight, fm_ranked_point *points)
+{
+    const ranked_repeat *first = &r->repeat[0];
+    fm_ranked_point at = {0, 0};
+    size_t n = 0;
+
+    points[n++] = at;
+    for (size_t i = first->n; i-- > 0;) {
+        const ranked_score *s = &first->order[i];
+
+        if (s->positive)
+            at.right += weight[s->unit];
+        else
+            at.wrong += weight[s->unit];
+        if (i == 0 || first->order[i - 1].closes)
+            points[n++] = at;
+    }
+    return n;
+}

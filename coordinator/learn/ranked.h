@@ -27,4 +27,12 @@ size_t fm_ranked_scratch(const fm_ranked *r);
  * Sums of weights stay below 2^32.  Threads: any number on one r. */
 void fm_ranked_metrics(const fm_ranked *r, const uint32_t *weight, uint64_t *scratch, fm_metric_values *out);
 
+/* What is called positive down to some score: of class 1, and of class 0. */
+typedef struct { uint64_t right, wrong; } fm_ranked_point;
+
+/* Two classes: the points of the first of its repeats, from none called to all, one a distinct score.
+ * weight   as above.  points  caller's, room for fm_ranked_points_max(r).  Returns how many; 1 when there is no row. */
+size_t fm_ranked_points(const fm_ranked *r, const uint32_t *weight, fm_ranked_point *points);
+size_t fm_ranked_points_max(const fm_ranked *r);
+
 #endif

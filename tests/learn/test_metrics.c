@@ -223,42 +223,8 @@ static void bad_predictions_are_refused(void)
     CHECK_INT(fm_metrics_point(&p, NULL, 0, 1, -1, &v, &err), -EINVAL);
 }
 
-/* The curve is monotone, ends in (1, 1), and the area under it is the AUC. */
-static void roc_encloses_the_auc(void)
-{
-    uint64_t seed = 11;
-    fm_rng rng = fm_rng_init(seed, 0);
-    int32_t label[200];
-    double prob[400], fpr[201], tpr[201], area;
-    fm_predictions p = {.n = 200, .classes = 2, .repeats = 1, .label = label, .prob = prob};
-    fm_metric_values v;
-
-    printf("  seed %llu\n", (unsigned long long)seed);
-    for (int turn = 0; turn < 20; turn++) {
-        long points;
-
-        for (int i = 0; i < 200; i++) {
-            label[i] = fm_rng_uniform(&rng) < 0.3;
-            prob[2 * i + 1] = (fm_rng_below(&rng, 1u << (1 + turn % 10)) + (label[i] ? 1.0 : 0.0)) / 2048.0;
-            prob[2 * i] = 1 - prob[2 * i + 1];
-        }
-        points = fm_roc(&p, fpr, tpr);
-        REQUIRE(points >= 2 && points <= 201);
-        area = 0;
-        for (long i = 1; i < points; i++) {
-            CHECK(fpr[i] >= fpr[i - 1] && tpr[i] >= tpr[i - 1] && fpr[i] + tpr[i] > fpr[i - 1] + tpr[i - 1]);
-            area += (fpr[i] - fpr[i - 1]) * (tpr[i] + tpr[i - 1]) / 2;
-        }
-        CHECK(fpr[0] == 0 && tpr[0] == 0 && fpr[points - 1] == 1 && tpr[points - 1] == 1);
-        REQUIRE(fm_metrics_point(&p, NULL, 0, -1, -1, &v, NULL) == 0);
-        CHECK_NEAR(area, v.v[FM_METRIC_AUC], 1e-12);
-    }
-    memset(label, 0, sizeof label);
-    CHECK_INT(fm_roc(&p, fpr, tpr), 0);
-}
-
 CHECK_MAIN(CHECK_CASE(equal_to_scikit_learn), CHECK_CASE(names_and_reasons), CHECK_CASE(ties_call_the_lowest_class),
            CHECK_CASE(a_calibration_bin_holds_its_upper_edge), CHECK_CASE(calls_may_be_told),
            CHECK_CASE(prevalence_of_the_rows_changes_nothing), CHECK_CASE(k_is_below_the_number_of_classes),
            CHECK_CASE(repeats_are_averaged),
-           CHECK_CASE(bad_predictions_are_refused), CHECK_CASE(roc_encloses_the_auc))
+           CHECK_CASE(bad_predictions_are_refused))
