@@ -130,6 +130,23 @@ static void put_selects(const fm_page *page)
     fm_html(page->b, s->n_selects ? "." : "");
 }
 
+/* In which way controls were taken from those that may stand for a case. */
+static void put_match_method(const fm_page *page)
+{
+    const fm_match_spec *m = &study_of(page)->match;
+
+    if (m->method == FM_MATCH_OPTIMAL && !m->replace)
+        fm_html(page->b, ", so that the total distance in age was least");
+    else
+        fm_html(page->b, ", nearest in age first");
+    if (isfinite(m->caliper))
+        fm_html(page->b, " and at most %g years apart", m->caliper);
+    fm_html(page->b, " (bands begin at ");
+    for (int i = 0; i + 1 < m->n_bands; i++)
+        fm_html(page->b, "%s%g", i ? ", " : "", m->bands[i]);
+    fm_html(page->b, " years)");
+}
+
 static void put_match(const fm_page *page)
 {
     const fm_match_spec *m = &study_of(page)->match;
@@ -137,15 +154,11 @@ static void put_match(const fm_page *page)
 
     if (!m->on)
         return;
-    fm_html(page->b, " Each case was matched without replacement to up to %d %s of the same %s", (int)m->ratio,
-            m->ratio == 1 ? "control" : "controls",
+    fm_html(page->b, " Each case was matched %s replacement to up to %d %s of the same %s",
+            m->replace ? "with" : "without", (int)m->ratio, m->ratio == 1 ? "control" : "controls",
             m->by_sex && m->by_age ? "sex and age band" : m->by_sex ? "sex" : "age band");
-    if (m->by_age) {
-        fm_html(page->b, ", nearest in age first (bands begin at ");
-        for (int i = 0; i + 1 < m->n_bands; i++)
-            fm_html(page->b, "%s%g", i ? ", " : "", m->bands[i]);
-        fm_html(page->b, " years)");
-    }
+    if (m->by_age)
+        put_match_method(page);
     fm_html(page->b, ", which gave %s pairs.", fm_grouped(page->results->pairs, pairs));
 }
 

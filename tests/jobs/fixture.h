@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/report.h"
 #include "jobs/results.h"
 #include "proto/recipe.h"
 
@@ -131,6 +132,35 @@ static inline void fixture_fini(fixture *x)
 {
     fm_samples_fini(&x->samples);
     fm_evaluation_fini(&x->evaluation);
+}
+
+/* All that a page can have: balance, facts of the ledger, codes. */
+typedef struct {
+    fm_balance balance;
+    fm_ledger_fact facts[FIXTURE_PHOTOS];
+    size_t rows[FIXTURE_FACES];
+    double xy[2 * FIXTURE_FACES];
+} fixture_extras;
+
+static inline fm_report fixture_report(fixture *x, fixture_extras *more)
+{
+    memset(more, 0, sizeof *more);
+    more->balance.n_rows = 2;
+    more->balance.rows[0] = (fm_balance_row){.name = "age", .all = {.cases = 6, .controls = 6, .smd = 0.63},
+                                             .matched = {.cases = 4, .controls = 4, .smd = -0.04}};
+    more->balance.rows[1] = (fm_balance_row){.name = "female", .all = {.smd = NAN}, .matched = {.smd = NAN}};
+    for (uint32_t i = 0; i < FIXTURE_PHOTOS; i++)
+        more->facts[i] = (fm_ledger_fact){.width = 100 + i, .height = 200, .faces_found = 1 + i % 2, .faces_kept = i != 5,
+                                          .left = 10, .right = 59, .score = 0.5F + (float)i, .format = FM_PHOTO_JPEG,
+                                          .orientation = 1, .jpeg_quality = 90};
+    for (size_t i = 0; i < FIXTURE_FACES; i++) {
+        more->rows[i] = i;
+        more->xy[2 * i] = (double)i;
+        more->xy[2 * i + 1] = -(double)(i * i);
+    }
+    x->results.balance = &more->balance;
+    return (fm_report){.results = &x->results, .facts = more->facts,
+                       .codes = {.n = FIXTURE_FACES, .row = more->rows, .xy = more->xy, .explained = {0.25, 0.125}}};
 }
 
 #endif

@@ -31,9 +31,14 @@ static int ledger(const fixture *x, fm_buf *out, fm_err *err)
 static int page(const fixture *x, fm_buf *out, fm_err *err)
 {
     static uint8_t pixels[8 * 8 * 3];
-    fm_report_chip chip = {pixels, 8, 0};
-    fm_report report = {.results = &x->results, .chips = &chip, .n_chips = 1};
+    static fixture_extras more;
+    fixture copy = *x;
+    fm_report_chip chip = {pixels, 8, 0}, miss = {pixels, 8, 1};
+    fm_report report = fixture_report(&copy, &more);
 
+    report.chips = &chip;
+    report.misses = &miss;
+    report.n_chips = report.n_misses = 1;
     return fm_report_html(&report, out, err);
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "base/file.h"
+#include "jobs/figure.h"
 #include "jobs/html.h"
 #include "jobs/report.h"
 #include "tests/jobs/fixture.h"
@@ -204,15 +205,121 @@ static size_t occurrences(const char *page, const char *word)
 static void figures_and_tables_are_named(void)
 {
     fixture *x = fixture_make();
-    fm_report report = {.results = &x->results};
+    fixture_extras more;
+    fm_report report = fixture_report(x, &more);
     char *page = page_of(&report);
 
     REQUIRE(page != NULL);
-    CHECK_INT(occurrences(page, "<svg"), 4);
-    CHECK_INT(occurrences(page, "role=\"img\" aria-labelledby="), 4);
-    CHECK_INT(occurrences(page, "<desc id="), 4);
+    check_page(page);
+    CHECK_INT(occurrences(page, "<svg"), FM_FIGURE_COUNT);
+    CHECK_INT(occurrences(page, "role=\"img\" aria-labelledby="), FM_FIGURE_COUNT);
+    CHECK_INT(occurrences(page, "<desc id="), FM_FIGURE_COUNT);
     CHECK_INT(occurrences(page, "<table"), occurrences(page, "<caption>"));
     CHECK_INT(occurrences(page, "<th "), occurrences(page, "scope="));
+    free(page);
+    report.codes.n = 0;
+    x->results.balance = NULL;
+    page = page_of(&report);
+    REQUIRE(page != NULL);
+    CHECK_INT(occurrences(page, "<svg"), FM_FIGURE_COUNT - 2);
+    CHECK(!strstr(page, ">Balance of matching<") && !strstr(page, ">Codes<"));
+    free(page);
+    fixture_fini(x);
+}
+
+static void people_and_photographs_are_counted(void)
+{
+    static const char *const said[] = {
+        /* of five controls, five cases, and all */
+        ">Male</th><td>3<span>60.0 %</span></td><td>3<span>60.0 %</span></td><td>6<span>60.0 %</span></td>",
+        ">Age, mean (SD)</th><td>50.0 (6.3)</td><td>27.0 (6.8)</td><td>39.8 (13.6)</td>",
+        ">Age, range</th><td>42 to 58</td><td>18 to 34</td><td>18 to 58</td>",
+        ">Age not known</th><td>0<span>0.0 %</span></td><td>1<span>20.0 %</span></td>",
+        ">age<span>after</span></th><td>4</td><td>4</td>", "-0.040",
+        ">no_face</th><td>1</td><td>0</td><td>1</td>", ">JPEG, of those read</th><td>100.0 %</td>",
+        ">several faces found</th><td>50.0 %</td>", ">Width, pixels</th><td>102<span>101 to 104</span></td>",
+        ">Face&#39;s width, pixels</th><td>50<span>", "25.0 and 12.5&#160;%",
+    };
+    fixture *x = fixture_make();
+    fixture_extras more;
+    fm_report report = fixture_report(x, &more);
+    char *page = page_of(&report);
+
+    REQUIRE(page != NULL);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (!strstr(page, said[i]))
+            check_failed(__FILE__, __LINE__, "the page does not say: %s", said[i]);
+    free(page);
+    fixture_fini(x);
+}
+
+/* Rows 1 and 6 are called wrongly, with 2/3 and 0.6; photographs 1 and 7 are lines 3 and 9 of the ledger. */
+static void near_misses_are_the_surest_mistakes(void)
+{
+    fixture *x = fixture_make();
+    fm_report_chip chip = {pixels, CHIP, 6};
+    fm_report report = {.results = &x->results};
+    size_t rows[FM_REPORT_MISSES_MAX];
+    char *page = page_of(&report), *first, *second;
+
+    CHECK_INT(fm_report_misses(&x->evaluation, FM_REPORT_MISSES_MAX, rows), 2);
+    CHECK(rows[0] == 1 && rows[1] == 6);
+    CHECK_INT(fm_report_misses(&x->evaluation, 1, rows), 1);
+    CHECK(rows[0] == 1);
+    CHECK_INT(fm_report_misses(&x->evaluation, 0, rows), 0);
+    REQUIRE(page != NULL);
+    first = strstr(page, "<tr><th scope=\"row\">3</th><td class=\"words\">case");
+    second = strstr(page, "<tr><th scope=\"row\">9</th><td class=\"words\">con");
+    CHECK(first && second && first < second);
+    CHECK(first && strstr(first, "<td>0.667</td><td>0.333</td>") && !strstr(page, "<img"));
+    free(page);
+    report.misses = &chip;
+    report.n_misses = 1;
+    page = page_of(&report);
+    REQUIRE(page != NULL);
+    check_page(page);
+    CHECK_INT(occurrences(page, "<img"), 1);
+    CHECK(strstr(page, "identifiable persons") != NULL);
+    free(page);
+    fixture_fini(x);
+}
+
+static void many_mistakes_are_ranked(void)
+{
+    enum { N = 50 };
+    int32_t label[N] = {0}, fold[N] = {0};
+    double prob[2 * N];
+    fm_evaluation e = {.n = N, .classes = 2, .repeats = 1, .label = label, .test_fold = fold, .prob = prob};
+    size_t rows[FM_REPORT_MISSES_MAX];
+
+    for (int i = 0; i < N; i++) {
+        prob[2 * i + 1] = 0.3 + (i * 37 % N) / 100.0;
+        prob[2 * i] = 1 - prob[2 * i + 1];
+    }
+    REQUIRE(fm_report_misses(&e, FM_REPORT_MISSES_MAX, rows) == FM_REPORT_MISSES_MAX);
+    for (int i = 0; i < FM_REPORT_MISSES_MAX; i++)
+        CHECK_NEAR(prob[2 * rows[i] + 1], 0.79 - 0.01 * i, 1e-12);
+}
+
+static void checklists_have_every_item(void)
+{
+    fixture *x = fixture_make();
+    fm_report report = {.results = &x->results};
+    char *page = page_of(&report), *tripod, *claim, row[64];
+
+    REQUIRE(page != NULL);
+    tripod = strstr(page, "<h2>TRIPOD+AI");
+    claim = strstr(page, "<h2>CLAIM");
+    REQUIRE(tripod && claim && tripod < claim);
+    CHECK_INT(occurrences(claim, "<tr><th scope=\"row\">"), 44);
+    CHECK_INT(occurrences(tripod, "<tr><th scope=\"row\">"), 44 + 52);
+    for (int i = 1; i <= 44; i++) {
+        snprintf(row, sizeof row, "<tr><th scope=\"row\">%d</th><td>", i);
+        CHECK_INT(occurrences(claim, row), 1);
+    }
+    CHECK(strstr(tripod, ">18a</th><td>Funding</td><td></td>") && strstr(claim, ">44</th><td>Funding</td><td></td>"));
+    CHECK(strstr(claim, "This page has no names of persons or photographs, and no pictures."));
+    CHECK(strstr(tripod, "All 10 faces of 10 subjects"));
     free(page);
     fixture_fini(x);
 }
@@ -331,7 +438,7 @@ static void methods_are_those_of_the_study(void)
 
     s->head.kind = FM_STUDY_LOGISTIC;
     s->match = (fm_match_spec){.on = true, .by_sex = true, .by_age = true, .ratio = 2, .n_bands = 3, .bands = {0, 40,
-            120}};
+            120}, .caliper = 3, .replace = true};
     s->recipe.upsample = 1;
     s->recipe.landmarks = 5;
     s->recipe.face = FM_FACE_ONLY;
@@ -344,9 +451,8 @@ static void methods_are_those_of_the_study(void)
     page = page_of(&report);
     REQUIRE(page != NULL);
     CHECK(strstr(page, "logistic regression (C = 1") && !strstr(page, "Adam"));
-    CHECK(strstr(page, "up to 2 controls of the same sex and age band, nearest in age first (bands begin at 0, 40 "
-          "years), "
-                       "which gave 4 pairs"));
+    CHECK(strstr(page, "with replacement to up to 2 controls of the same sex and age band, nearest in age first and at most "
+                       "3 years apart (bands begin at 0, 40 years), which gave 4 pairs"));
     CHECK(strstr(page, "doubled in size 1 time") && strstr(page, "5 landmarks"));
     CHECK(strstr(page, "a photograph with several faces was left out"));
     CHECK(strstr(page, "held out from training") && strstr(page, "samples of the same site"));
@@ -410,19 +516,75 @@ static void choice_is_spread_over_classes_and_rows(void)
     CHECK_INT(fm_report_choose(&e, 21, rows), 5);
 }
 
+/* A file of the test's folder as a string; free() it.  NULL: not there. */
+static char *file_of(const char *name)
+{
+    char path[FM_PATH_MAX];
+    fm_buf b = FM_BUF_INIT;
+
+    fm_path_join(path, sizeof path, check_tmpdir(), name, NULL);
+    if (!fm_path_exists(path) || fm_file_read(path, 1 << 20, &b, NULL) != 0)
+        return NULL;
+    fm_buf_u8(&b, 0);
+    return (char *)b.data;
+}
+
 static void page_is_written_whole(void)
 {
     fixture *x = fixture_make();
     fm_report report = {.results = &x->results};
-    fm_buf b = FM_BUF_INIT, file = FM_BUF_INIT;
-    char path[FM_PATH_MAX];
+    fm_buf b = FM_BUF_INIT;
+    char *file;
 
     REQUIRE(fm_report_write(&report, check_tmpdir(), NULL) == 0);
-    fm_path_join(path, sizeof path, check_tmpdir(), "report.html", NULL);
-    CHECK(fm_report_html(&report, &b, NULL) == 0 && fm_file_read(path, 1 << 20, &file, NULL) == 0);
-    CHECK(b.size == file.size && memcmp(b.data, file.data, b.size) == 0);
+    CHECK(fm_report_html(&report, &b, NULL) == 0);
+    file = file_of("report.html");
+    CHECK(file && b.size == strlen(file) && memcmp(b.data, file, b.size) == 0);
+    free(file);
     fm_buf_fini(&b);
-    fm_buf_fini(&file);
+    fixture_fini(x);
+}
+
+static void check_figure(const char *name)
+{
+    char path[64], *svg, *csv;
+
+    snprintf(path, sizeof path, "figures/%s.svg", name);
+    svg = file_of(path);
+    snprintf(path, sizeof path, "figures/%s.csv", name);
+    csv = file_of(path);
+    if (!svg || !csv || malformed(svg) || !drawings_are_finite(svg) || !strstr(svg, "<title") || !strstr(svg, "role=\"img\""))
+        check_failed(__FILE__, __LINE__, "%s: %s", name, !svg ? "no SVG" : !csv ? "no CSV" : malformed(svg));
+    if (svg && (strstr(svg, "var(") || strstr(svg, "href") || !strstr(svg, "xmlns=\"http://www.w3.org/2000/svg\"")))
+        check_failed(__FILE__, __LINE__, "%s needs a page around it", name);
+    if (csv && (!strchr(csv, '\n') || !strchr(csv, '\n')[1]))
+        check_failed(__FILE__, __LINE__, "%s: no numbers", name);
+    free(svg);
+    free(csv);
+}
+
+static void figures_are_left_as_files(void)
+{
+    fixture *x = fixture_make();
+    fixture_extras more;
+    fm_report report = fixture_report(x, &more);
+    char *csv;
+
+    REQUIRE(fm_report_write(&report, check_tmpdir(), NULL) == 0);
+#define FM_X(id, name) check_figure(name);
+    FM_FIGURES(FM_X)
+#undef FM_X
+    csv = file_of("figures/subgroups-accuracy.csv");
+    CHECK(csv && strncmp(csv, "subgroup,faces,value,low,high\nall faces,9,0.777777778,0.5,1\nmale,5,", 65) == 0);
+    free(csv);
+    csv = file_of("figures/codes.csv");
+    CHECK(csv && strstr(csv, "\"con\"\"trol<b>\",5,-25\n") != NULL);
+    free(csv);
+    report.codes.n = 0;     /* what is no longer drawn does not stay */
+    REQUIRE(fm_report_write(&report, check_tmpdir(), NULL) == 0);
+    csv = file_of("figures/codes.svg");
+    CHECK(csv == NULL);
+    free(csv);
     fixture_fini(x);
 }
 
@@ -442,9 +604,12 @@ static void markup_escapes_what_it_is_given(void)
 }
 
 CHECK_MAIN(CHECK_CASE(the_checker_sees_what_is_wrong), CHECK_CASE(page_is_whole_and_fetches_nothing),
-           CHECK_CASE(figures_and_tables_are_named), CHECK_CASE(sheet_says_whose_faces_it_shows),
+           CHECK_CASE(figures_and_tables_are_named),
+           CHECK_CASE(people_and_photographs_are_counted), CHECK_CASE(near_misses_are_the_surest_mistakes),
+           CHECK_CASE(many_mistakes_are_ranked), CHECK_CASE(checklists_have_every_item), CHECK_CASE(sheet_says_whose_faces_it_shows),
            CHECK_CASE(chips_that_do_not_fit_are_refused), CHECK_CASE(page_bears_what_is_undefined),
            CHECK_CASE(page_bears_what_was_asked_for),
            CHECK_CASE(chance_is_called_chance), CHECK_CASE(methods_are_those_of_the_study),
            CHECK_CASE(many_classes_and_folds_are_cut_short), CHECK_CASE(choice_is_spread_over_classes_and_rows),
-           CHECK_CASE(page_is_written_whole), CHECK_CASE(markup_escapes_what_it_is_given))
+           CHECK_CASE(page_is_written_whole), CHECK_CASE(figures_are_left_as_files),
+           CHECK_CASE(markup_escapes_what_it_is_given))
