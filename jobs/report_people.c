@@ -190,15 +190,23 @@ static void draw_balance(const fm_page *page, const fm_balance *balance)
             "commonly held to be small.</figcaption></figure>");
 }
 
+static void put_mean(const fm_page *page, double mean, size_t n)
+{
+    char text[FM_GROUPED];
+
+    fm_html(page->b, "<td>");
+    fm_page_value(page->b, mean);
+    fm_html(page->b, "<span>of %s</span></td>", fm_grouped(n, text));
+}
+
 static void put_balance_row(const fm_page *page, const char *name, const char *when, const fm_balance_figures *f)
 {
-    char cases[FM_GROUPED], controls[FM_GROUPED];
+    const double v[] = {f->smd, f->variance_ratio, f->ecdf_max};
 
-    fm_html(page->b, "<tr><th scope=\"row\">%s<span>%s</span></th><td>%s</td><td>%s</td>", name, when,
-            fm_grouped(f->cases, cases), fm_grouped(f->controls, controls));
-    for (int i = 0; i < 5; i++) {
-        const double v[] = {f->mean_cases, f->mean_controls, f->smd, f->variance_ratio, f->ecdf_max};
-
+    fm_html(page->b, "<tr><th scope=\"row\">%s<span>%s</span></th>", name, when);
+    put_mean(page, f->mean_cases, f->cases);
+    put_mean(page, f->mean_controls, f->controls);
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
         fm_html(page->b, "<td>");
         fm_page_value(page->b, v[i]);
         fm_html(page->b, "</td>");
@@ -215,9 +223,9 @@ void fm_page_balance(const fm_page *page)
     fm_html(b, "<div class=\"wide\"><table class=\"folds\"><caption>Cases and controls before and after matching; sexes "
             "as parts of 1. Differences of means are in standard deviations of all cases; the last column is the largest "
             "gap between the two cumulative distributions. balance.tsv has more.</caption><thead><tr>"
-            "<th scope=\"col\">Variable</th><th scope=\"col\">Cases</th><th scope=\"col\">Controls</th>"
-            "<th scope=\"col\">Mean of cases</th><th scope=\"col\">of controls</th><th scope=\"col\">Difference</th>"
-            "<th scope=\"col\">Variance ratio</th><th scope=\"col\">Gap</th></tr></thead><tbody>");
+            "<th scope=\"col\">Variable</th><th scope=\"col\">Mean of cases</th><th scope=\"col\">of controls</th>"
+            "<th scope=\"col\">Difference</th><th scope=\"col\">Variance ratio</th><th scope=\"col\">Gap</th></tr></thead>"
+            "<tbody>");
     for (int i = 0; i < balance->n_rows; i++) {
         put_balance_row(page, balance->rows[i].name, "before", &balance->rows[i].all);
         put_balance_row(page, balance->rows[i].name, "after", &balance->rows[i].matched);

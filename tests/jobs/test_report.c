@@ -235,7 +235,7 @@ static void people_and_photographs_are_counted(void)
         ">Age, mean (SD)</th><td>50.0 (6.3)</td><td>27.0 (6.8)</td><td>39.8 (13.6)</td>",
         ">Age, range</th><td>42 to 58</td><td>18 to 34</td><td>18 to 58</td>",
         ">Age not known</th><td>0<span>0.0 %</span></td><td>1<span>20.0 %</span></td>",
-        ">age<span>after</span></th><td>4</td><td>4</td>", "-0.040",
+        ">age<span>after</span></th><td>0.000<span>of 4</span></td>", "<td>-0.040</td>",
         ">no_face</th><td>1</td><td>0</td><td>1</td>", ">JPEG, of those read</th><td>100.0 %</td>",
         ">several faces found</th><td>50.0 %</td>", ">Width, pixels</th><td>102<span>101 to 104</span></td>",
         ">Face&#39;s width, pixels</th><td>50<span>", "25.0 and 12.5&#160;%",
