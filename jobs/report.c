@@ -16,12 +16,28 @@ const char *fm_page_class(const fm_page *page, uint32_t c)
     return page->results->samples->classes[c];
 }
 
+/* The first repeat that tested a row; e->repeats: none did. */
+static uint32_t tested_in(const fm_evaluation *e, size_t row)
+{
+    uint32_t r = 0;
+
+    while (r < e->repeats && e->test_fold[(size_t)r * e->n + row] < 0)
+        r++;
+    return r;
+}
+
 const double *fm_page_tested(const fm_evaluation *e, size_t row)
 {
-    for (size_t r = 0; r < e->repeats; r++)
-        if (e->test_fold[r * e->n + row] >= 0)
-            return e->prob + (r * e->n + row) * e->classes;
-    return NULL;
+    uint32_t r = tested_in(e, row);
+
+    return r < e->repeats ? e->prob + ((size_t)r * e->n + row) * e->classes : NULL;
+}
+
+uint32_t fm_page_called(const fm_evaluation *e, size_t row)
+{
+    uint32_t r = tested_in(e, row);
+
+    return (uint32_t)(r < e->repeats ? fm_evaluation_called(e, r, row) : e->label[row]);
 }
 
 void fm_page_value(fm_buf *b, double v)
@@ -82,13 +98,12 @@ size_t fm_report_choose(const fm_evaluation *e, size_t most, size_t *rows)
     return n;
 }
 
-/* How sure the wrong call was; 0 when it was right or none was made. */
+/* How sure the wrong call was; below 0 when it was right or none was made. */
 static double wrongness(const fm_evaluation *e, size_t row)
 {
-    const double *prob = fm_page_tested(e, row);
-    int called = prob ? fm_called_class(prob, (int)e->classes) : e->label[row];
+    uint32_t called = fm_page_called(e, row);
 
-    return called == e->label[row] ? 0 : prob[called];
+    return called == (uint32_t)e->label[row] ? -1 : fm_page_tested(e, row)[called];
 }
 
 size_t fm_report_misses(const fm_evaluation *e, size_t most, size_t *rows)
@@ -99,7 +114,7 @@ size_t fm_report_misses(const fm_evaluation *e, size_t most, size_t *rows)
         double wrong = wrongness(e, i);
         size_t at = n;
 
-        if (!(wrong > 0) || (n == most && (n == 0 || wrong <= wrongness(e, rows[n - 1]))))
+        if (!(wrong >= 0) || (n == most && (n == 0 || wrong <= wrongness(e, rows[n - 1]))))
             continue;
         while (at > 0 && wrong > wrongness(e, rows[at - 1]))
             at--;
@@ -137,14 +152,9 @@ static int count_rows(fm_page *page, fm_err *err)
 
     if (!subject)
         return fm_fail_nomem(err, "report", e->n * sizeof *subject);
-    for (size_t i = 0; i < e->n; i++) {
-        uint32_t r = 0;
-
-        while (r < e->repeats && e->test_fold[(size_t)r * e->n + i] < 0)
-            r++;
-        if (r < e->repeats)
+    for (size_t i = 0; i < e->n; i++)
+        if (tested_in(e, i) < e->repeats)
             subject[page->tested++] = e->subject[i];
-    }
     page->tested_subjects = different(subject, page->tested);
     for (size_t i = 0; i < e->n; i++)
         subject[i] = e->subject[i];

@@ -7,8 +7,6 @@
  * items are short ones of our own; the numbers lead to the originals. */
 #include "jobs/report_parts.h"
 
-#include <string.h>
-
 #include "jobs/html.h"
 
 typedef struct {
@@ -109,8 +107,11 @@ static void how_predicted(const fm_page *page)
 
 static void imbalance(const fm_page *page)
 {
-    fm_html(page->b, "Classes as they were: %s.", study_of(page)->match.on ? "as matched (Characteristics has how many)"
-            : "their sizes are in Characteristics");
+    if (study_of(page)->head.balanced)
+        fm_html(page->b, "Faces were weighted in training so that classes counted alike. ");
+    else
+        fm_html(page->b, "Classes were taken as they were, without weights. ");
+    fm_html(page->b, "Their sizes: Characteristics.");
 }
 
 static void fairness(const fm_page *page)
@@ -127,15 +128,31 @@ static void fairness(const fm_page *page)
 
 static void output(const fm_page *page)
 {
-    fm_html(page->b, "A probability for each class. The most probable class is called; no threshold was tuned.");
+    if (page->e->by_threshold)
+        fm_html(page->b, "A probability for each class. The threshold was chosen in every fold, on inner folds of its training "
+                "faces.");
+    else
+        fm_html(page->b, "A probability for each class. The most probable class is called; no threshold was tuned.");
 }
 
 static void same_data(const fm_page *page)
 {
-    if (study_of(page)->evaluate.split == FM_SPLIT_GIVEN)
-        fm_html(page->b, "Folds were given with the data; how they differ is for the authors to say.");
-    else
+    const fm_study_evaluate *v = &study_of(page)->evaluate;
+
+    if (v->split == FM_SPLIT_HOLDOUT || v->split == FM_SPLIT_KFOLD)
         fm_html(page->b, "None by design: folds are random parts of the same cohorts.");
+    else if (v->split == FM_SPLIT_GROUP)
+        fm_html(page->b, "Each %s was tested by what the others taught: differences between them are in Folds.", v->group);
+    else
+        fm_html(page->b, "Training and test faces were told apart by the study; how they differ beyond Characteristics and "
+                "Ledger is for the authors to say.");
+}
+
+/* Only a study that says which cohorts, or which sites, are tested has data from elsewhere. */
+static void external(const fm_page *page)
+{
+    if (study_of(page)->evaluate.split >= FM_SPLIT_GROUP)
+        fm_page_say(page, FM_SAY_SPLIT);
 }
 
 static void software(const fm_page *page)
@@ -160,8 +177,8 @@ static void numbers(const fm_page *page)
 
 static void model(const fm_page *page)
 {
-    fm_html(page->b, "head.bin is the classifier trained on all faces; the model files under Provenance, with their licences, "
-            "are the rest.");
+    fm_html(page->b, "head.bin is the final classifier, which facemill predict applies to new photographs; the model files "
+            "under Provenance, with their licences, are the rest.");
 }
 
 static void performance(const fm_page *page)
@@ -198,7 +215,7 @@ static void acquisition(const fm_page *page)
 static void disjoint(const fm_page *page)
 {
     fm_html(page->b, "%s: all samples of one are on the same side of a fold.",
-            strcmp(study_of(page)->evaluate.group, "subject") == 0 ? "Subject" : study_of(page)->evaluate.group);
+            fm_page_group_word(page)[0] == 's' ? "Subject" : study_of(page)->evaluate.group);
 }
 
 static void initial_weights(const fm_page *page)
@@ -210,7 +227,11 @@ static void initial_weights(const fm_page *page)
 
 static void final_model(const fm_page *page)
 {
-    fm_html(page->b, "The classifier as the study file sets it, trained once more on all faces.");
+    if (study_of(page)->head.n_choices)
+        fm_html(page->b, "Settings were chosen by inner folds only; the final classifier was then trained once on all training "
+                "faces.");
+    else
+        fm_html(page->b, "The classifier as the study file sets it, trained once more on all training faces.");
 }
 
 static void no_ensemble(const fm_page *page)
@@ -252,7 +273,7 @@ static const item tripod[] = {
     {"12a", "Use and partition of data", split},
     {"12b", "Handling of predictors", scaling},
     {"12c", "Type of model and how it was built", head},
-    {"12d", "Heterogeneity between clusters: method", NULL},
+    {"12d", "Heterogeneity between clusters: method", external},
     {"12e", "Measures and plots of performance", statistics},
     {"12f", "Updating of the model", no_update},
     {"12g", "How predictions were calculated", how_predicted},
@@ -316,7 +337,7 @@ static const item claim[] = {
     {"30", "Robustness", heterogeneity},
     {"31", "Explainability", NULL},
     {"32", "Evaluation on internal data", internal},
-    {"33", "Testing on external data", NULL},
+    {"33", "Testing on external data", external},
     {"34", "Registration of a clinical trial", NULL},
     {"35", "Numbers included and excluded", flow},
     {"36", "Demographic and clinical characteristics", characteristics},

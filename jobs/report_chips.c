@@ -53,7 +53,7 @@ static int put_chip(const fm_page *page, const fm_report_chip *chip, fm_err *err
     const fm_evaluation *e = page->e;
     const double *prob = fm_page_tested(e, chip->row);
     uint32_t label = (uint32_t)e->label[chip->row];
-    uint32_t called = prob ? (uint32_t)fm_called_class(prob, (int)e->classes) : label;
+    uint32_t called = fm_page_called(e, chip->row);
     fm_buf *b = page->b;
     int rc;
 
@@ -129,7 +129,7 @@ static int put_miss(const fm_page *page, size_t row, fm_err *err)
     const fm_evaluation *e = page->e;
     const double *prob = fm_page_tested(e, row);
     const fm_report_chip *chip = picture_of(page, row);
-    uint32_t label = (uint32_t)e->label[row], called = (uint32_t)fm_called_class(prob, (int)e->classes);
+    uint32_t label = (uint32_t)e->label[row], called = fm_page_called(e, row);
     int rc = 0;
 
     fm_html(page->b, "<tr><th scope=\"row\">%zu</th>", (size_t)e->sample[row] + 2);     /* a header line, from 1 */

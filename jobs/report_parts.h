@@ -34,6 +34,8 @@ extern const char fm_figure_style[];    /* a <style> for a figure that stands al
 const char *fm_page_class(const fm_page *page, uint32_t c);
 /* What a row was given when it was tested, in the first repeat that did, f64 [classes]; NULL: it only trains. */
 const double *fm_page_tested(const fm_evaluation *e, size_t row);
+/* What it was called then; its own class when it only trains. */
+uint32_t fm_page_called(const fm_evaluation *e, size_t row);
 /* "0.931", or a dash where there is none. */
 void fm_page_value(fm_buf *b, double v);
 /* Opens <figure>, shows it, and opens <figcaption>; the caller closes both. */
