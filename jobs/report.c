@@ -316,7 +316,7 @@ static int make(const fm_report *report, fm_buf *out, fm_figures *figures, fm_er
 int fm_report_html(const fm_report *report, fm_buf *out, fm_err *err)
 {
     fm_buf b = FM_BUF_INIT;
-    fm_figures figures = {{{NULL}}};
+    fm_figures figures = {.v = {{.name = NULL}}};
     int rc = make(report, &b, &figures, err);
 
     if (rc == 0) {
@@ -333,7 +333,7 @@ int fm_report_write(const fm_report *report, const char *dir, fm_err *err)
 {
     char path[FM_PATH_MAX];
     fm_buf b = FM_BUF_INIT;
-    fm_figures figures = {{{NULL}}};
+    fm_figures figures = {.v = {{.name = NULL}}};
     int rc = make(report, &b, &figures, err);
 
     if (rc == 0)
