@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FAULTS_MAX 16
 
 typedef struct {
-    char name[48];
+    char name[80];
     unsigned long at;
     char action[8];
     unsigned long passes;
@@ -29,15 +30,25 @@ void fm_fault_set(const char *list)
 
         f->at = 1;
         snprintf(f->action, sizeof f->action, "fail");
-        if (sscanf(at, "%47[^:,]:%lu:%7[a-z]", f->name, &f->at, f->action) >= 1)
+        if (sscanf(at, "%79[^:,]:%lu:%7[a-z]", f->name, &f->at, f->action) >= 1)
             n_faults++;
         at = strchr(at, ',');
         at = at ? at + 1 : NULL;
     }
 }
 
-bool fm_fault(const char *name)
+static bool is_meant(const fault *f, const char *name, const char *of)
 {
+    size_t n = strlen(name);
+
+    if (strncmp(f->name, name, n) != 0)
+        return false;
+    return f->name[n] == '\0' || (of && f->name[n] == '@' && strcmp(f->name + n + 1, of) == 0);
+}
+
+bool fm_fault_of(const char *name, const char *of)
+{
+    const char *slash = of ? strrchr(of, '/') : NULL;
     bool hit = false;
 
     if (n_faults == 0)
@@ -48,7 +59,7 @@ bool fm_fault(const char *name)
         fault *f = &faults[i];
         bool always = strcmp(f->action, "fails") == 0;
 
-        if (strcmp(f->name, name) != 0)
+        if (!is_meant(f, name, slash ? slash + 1 : of))
             continue;
         f->passes++;
         if (f->passes != f->at && !(always && f->passes > f->at))
@@ -57,10 +68,18 @@ bool fm_fault(const char *name)
             raise(SIGKILL);
         else if (strcmp(f->action, "stop") == 0)
             raise(SIGSTOP);
+        else if (strcmp(f->action, "hang") == 0)
+            for (;;)
+                pause();
         else
             hit = true;
     }
     if (hit)
         errno = EIO;
     return hit;
+}
+
+bool fm_fault(const char *name)
+{
+    return fm_fault_of(name, NULL);
 }

@@ -3,7 +3,8 @@
  * $FACEMILL_FAULT holds a comma-separated list of NAME[:N[:ACTION]]: the N-th
  * pass (1 by default) through fm_fault(NAME) acts.  ACTION is fail (default:
  * that pass only), fails (that pass and all later ones), kill (SIGKILL to
- * oneself) or stop (SIGSTOP).  Without the variable a pass costs one load. */
+ * oneself), stop (SIGSTOP) or hang (wait for ever).  NAME@OF acts only where
+ * fm_fault_of() names that thing.  Without the variable a pass costs one load. */
 #ifndef FM_BASE_FAULT_H
 #define FM_BASE_FAULT_H
 
@@ -11,6 +12,9 @@
 
 /* True when the caller must fail here; errno is then EIO. */
 bool fm_fault(const char *name);
+/* The same at a place that deals with one thing after another: what this one is called, a path's folders left out.
+ * A name with a colon or a comma cannot be given in the list. */
+bool fm_fault_of(const char *name, const char *of);
 
 /* Replace what $FACEMILL_FAULT said; NULL or "" for no faults.  For tests inside one process. */
 void fm_fault_set(const char *list);

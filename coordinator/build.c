@@ -23,10 +23,12 @@
 #include "coordinator/segments.h"
 #include "coordinator/status.h"
 #include "proto/join.h"
+#include "proto/journal.h"
 #include "proto/socket.h"
 #include "storage/catalog.h"
 
 #define LEASE_TIMEOUT_MS 30000
+#define LIMIT_MS 120000
 #define POLL_MS 50
 #define BURST 256               /* messages answered before time is looked at, at most */
 #define LOOK_MS 20
@@ -108,6 +110,15 @@ static int name_run_files(build *b, fm_err *err)
     return rc == 0 ? fm_path_join(b->status_path, FM_PATH_MAX, dir, FM_RUN_STATUS, err) : rc;
 }
 
+/* What workers of earlier runs were at is forgotten. */
+static int forget_journals(const build *b, fm_err *err)
+{
+    char path[FM_PATH_MAX];
+    int rc = fm_path_join(path, sizeof path, b->store_dir, FM_JOURNALS, err);
+
+    return rc == 0 ? fm_dir_remove(path, err) : rc;
+}
+
 /* The store is ours, and no open segment is in it. */
 static int take_store(build *b, fm_err *err)
 {
@@ -128,6 +139,9 @@ static int take_store(build *b, fm_err *err)
         return rc;
     b->segments = (fm_segments){b->catalog, b->store_dir, b->scratch_dir, b->epoch};
     report(b, "planning");
+    rc = forget_journals(b, err);
+    if (rc != 0)
+        return rc;
     return fm_segments_recover(&b->segments, PATIENCE_MS, b->spec->stop, err);
 }
 
@@ -161,7 +175,8 @@ static int write_joins(build *b, fm_err *err)
 
 static int start_serving(build *b, fm_err *err)
 {
-    fm_conversation_spec spec = {b->segments, b->todo, b->spec->recipe, b->epoch, b->timeout_ms, b->spec->crews.crews};
+    fm_conversation_spec spec = {b->segments, b->todo, b->spec->recipe, b->epoch, b->timeout_ms,
+                                 b->spec->limit_ms ? b->spec->limit_ms : LIMIT_MS, b->spec->crews.crews};
     uint64_t run;
     int rc;
 

@@ -59,6 +59,7 @@ typedef struct {
     size_t n_paths;
     uint32_t shard_size;            /* photographs a lease; 0: chosen */
     uint32_t lease_timeout_ms;      /* 0: 30,000 */
+    uint32_t limit_ms;              /* a photograph that takes longer is tried again alone, then timed_out; 0: 120,000 */
     bool paranoid;                  /* hash every file instead of trusting size and mtime */
     fm_crew_ops crews;
     void (*progress)(void *ctx, const fm_build_counts *now);   /* called about once a second; may be NULL */

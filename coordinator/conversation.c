@@ -16,10 +16,12 @@
 #include "coordinator/handout.h"
 #include "coordinator/lease.h"
 #include "coordinator/status.h"
+#include "proto/journal.h"
 
 #define NONE UINT32_MAX
 #define WAIT_MS 1000
 #define HOST_MAX 64
+#define DEATHS 2                /* of workers at a photograph that is tried alone, until it is quarantined */
 #define SILENT_LEASES 4         /* lease timeouts without a word, after which a worker is taken for dead or hung */
 
 typedef enum { HERE, LEFT, GONE } presence;
@@ -32,6 +34,9 @@ typedef struct {
     char host[HOST_MAX];
     uint64_t heard_ms;
     uint64_t lease;                     /* 0: none */
+    bool alone;                         /* the last lease was of a suspect's shard */
+    bool overdue;                       /* lost a lease and has not asked for another: may still be at it */
+    char journal[FM_SEGMENT_NAME_MAX];
     bool finishing;                     /* was told FINISH */
     uint32_t segment;                   /* its open one; NONE: none */
     bool relied_on;                     /* acknowledged records are in it */
@@ -47,7 +52,7 @@ struct fm_conversation {
     uint32_t n_workers, room_workers, here;
     uint32_t unsettled;                 /* workers not here whose open segments are not settled */
     uint32_t names;                     /* segments named in this epoch */
-    uint64_t acked;
+    uint64_t acked, suspected, condemned;
     bool draining;
 };
 
@@ -91,7 +96,8 @@ static worker *find_worker(fm_conversation *c, const fm_peer *peer)
 
 static bool complete(const fm_conversation *c)
 {
-    return fm_leases_count(c->leases, FM_SHARD_DONE) == c->spec.todo->n_shards;
+    return fm_leases_count(c->leases, FM_SHARD_DONE) + fm_leases_count(c->leases, FM_SHARD_POISON) ==
+           c->spec.todo->n_shards;
 }
 
 static int refuse(fm_message *reply, const char *why, fm_err *err)
@@ -167,6 +173,8 @@ static int part_with(fm_conversation *c, worker *w, presence how, uint64_t now_m
     w->presence = how;
     w->gone_ms = now_ms;
     w->lease = 0;
+    if (how == LEFT)
+        fm_journal_remove(c->spec.segments.store_dir, w->journal);
     if (fm_leases_give_up(c->leases, holder_of(c, w)))
         c->spec.todo->counts.leases_lost++;
     if (w->segment == NONE)
@@ -188,6 +196,7 @@ static int dismiss(fm_conversation *c, worker *w, const char *why, uint64_t now_
 static int add_worker(fm_conversation *c, const fm_peer *from, const fm_message *m, worker **out, fm_err *err)
 {
     worker *w;
+    int rc;
 
     if (c->n_workers == c->room_workers) {
         uint32_t room = 2 * c->room_workers + 16;
@@ -208,7 +217,9 @@ static int add_worker(fm_conversation *c, const fm_peer *from, const fm_message 
     if (++c->here > c->spec.todo->counts.workers)
         c->spec.todo->counts.workers = c->here;
     *out = w;
-    return name_segment(c, w, err);
+    rc = name_segment(c, w, err);
+    memcpy(w->journal, w->name, sizeof w->journal);
+    return rc;
 }
 
 typedef struct {
@@ -242,24 +253,42 @@ static int hello(fm_conversation *c, const fm_peer *from, worker *w, const fm_me
     w->heard_ms = now_ms;
     fm_message_init(reply, FM_MSG_WELCOME);
     reply->timeout_ms = c->spec.timeout_ms;
+    reply->limit_ms = c->spec.limit_ms;
     reply->recipe = *c->spec.recipe;
     reply->encoder = c->spec.todo->encoder;
     rc = fm_message_set_text(reply, w->name, err);
     return rc == 0 ? fm_catalog_each_segment(c->spec.segments.catalog, add_name, &names, err) : rc;
 }
 
+/* Who works beside this one, in its crew: somebody who may be at a photograph, or at a suspect even. */
+static void look_beside(const fm_conversation *c, const worker *w, bool *somebody, bool *suspect)
+{
+    *somebody = *suspect = false;
+    for (uint32_t i = 0; i < c->n_workers; i++) {
+        const worker *other = &c->workers[i];
+
+        if (other == w || other->presence != HERE || other->crew != w->crew || (!other->lease && !other->overdue))
+            continue;
+        *somebody = true;
+        *suspect = *suspect || other->alone;
+    }
+}
+
 static int want(fm_conversation *c, worker *w, const fm_message *m, uint64_t now_ms, fm_message *reply, fm_err *err)
 {
-    bool granted = false;
+    bool granted = false, somebody, suspect;
     uint32_t shard;
     int rc = 0;
 
     (void)m;
-    if (!w->finishing && (w->lease || !c->draining))
-        rc = fm_leases_grant(c->leases, holder_of(c, w), now_ms, &granted, &w->lease, &shard, err);
+    w->overdue = false;
+    look_beside(c, w, &somebody, &suspect);
+    if (w->lease || (!w->finishing && !c->draining && !suspect))
+        rc = fm_leases_grant(c->leases, holder_of(c, w), !somebody, now_ms, &granted, &w->lease, &shard, err);
     if (rc != 0)
         return rc;
     if (granted) {
+        w->alone = fm_leases_alone(c->leases, shard);
         fm_message_init(reply, FM_MSG_LEASE);
         reply->lease = w->lease;
         reply->timeout_ms = c->spec.timeout_ms;
@@ -403,6 +432,7 @@ static void expired(void *ctx, uint32_t holder, uint32_t shard)
 
     fm_warn("worker %u of crew %u was silent too long: shard %u goes back", holder, c->workers[holder].crew, shard);
     c->workers[holder].lease = 0;
+    c->workers[holder].overdue = true;
     c->spec.todo->counts.leases_lost++;
 }
 
@@ -419,7 +449,62 @@ int fm_conversation_tick(fm_conversation *c, uint64_t now_ms, fm_err *err)
 
 uint64_t fm_conversation_silence_ms(const fm_conversation *c)
 {
-    return (uint64_t)SILENT_LEASES * c->spec.timeout_ms;
+    uint64_t leases = (uint64_t)SILENT_LEASES * c->spec.timeout_ms;
+    uint64_t photograph = (uint64_t)c->spec.limit_ms + c->spec.timeout_ms;      /* a worker at one says nothing */
+
+    return leases > photograph ? leases : photograph;
+}
+
+/* A suspect's shard is its own by now: two deaths there, and it is quarantined. */
+static int blame(fm_conversation *c, uint32_t shard, fm_reason reason, fm_err *err)
+{
+    const char *path = c->spec.todo->paths[c->spec.todo->todo[c->spec.todo->first[shard]]];
+    int rc;
+
+    if (fm_leases_blame(c->leases, shard) < DEATHS)
+        return 0;
+    fm_warn("a photograph is quarantined as %s, %d workers died of it: %s", fm_reason_name(reason), DEATHS, path);
+    rc = fm_handout_condemn(c->spec.todo, &c->spec.segments, shard, reason, err);
+    if (rc != 0)
+        return rc;
+    fm_leases_condemn(c->leases, shard);
+    c->condemned++;
+    return 0;
+}
+
+/* The photograph gets a shard of its own. */
+static int isolate(fm_conversation *c, uint32_t shard, uint32_t place, fm_err *err)
+{
+    uint32_t before = c->spec.todo->n_shards;
+    int rc = fm_worklist_split(c->spec.todo, shard, place, err);
+
+    if (rc == 0)
+        rc = fm_leases_add(c->leases, c->spec.todo->n_shards - before, err);
+    if (rc != 0)
+        return rc;
+    fm_leases_isolate(c->leases, shard);
+    c->suspected++;
+    return 0;
+}
+
+/* The worker died.  What its journal names is done or somebody else's by now, or it is the suspect. */
+static int suspect(fm_conversation *c, worker *w, uint64_t now_ms, fm_err *err)
+{
+    fm_journal_entry at;
+    int rc = fm_journal_read(c->spec.segments.store_dir, w->journal, &at, NULL);
+    uint32_t shard = (uint32_t)at.lease, place;
+    bool silent = now_ms - w->heard_ms >= fm_conversation_silence_ms(c);
+
+    fm_journal_remove(c->spec.segments.store_dir, w->journal);
+    if (rc != 0 || !at.busy || !fm_leases_given(c->leases, at.lease) ||
+        fm_leases_state(c->leases, shard) != FM_SHARD_QUEUED)
+        return 0;
+    place = fm_worklist_place(c->spec.todo, shard, at.item);
+    if (place == NONE)
+        return 0;
+    if (!fm_leases_alone(c->leases, shard))
+        return isolate(c, shard, place, err);
+    return w->alone ? blame(c, shard, at.timed_out || silent ? FM_TIMED_OUT : FM_CRASHED, err) : 0;
 }
 
 int fm_conversation_crew_ended(fm_conversation *c, uint32_t crew, uint64_t now_ms, bool *clean, fm_err *err)
@@ -435,6 +520,14 @@ int fm_conversation_crew_ended(fm_conversation *c, uint32_t crew, uint64_t now_m
         *(w->presence == LEFT ? &left : &died) += 1;
         if (w->presence == HERE)
             rc = part_with(c, w, GONE, now_ms, err);
+    }
+    for (uint32_t i = 0; rc == 0 && i < c->n_workers; i++) {    /* when all have given back what they held */
+        worker *w = &c->workers[i];
+
+        if (w->crew != crew)
+            continue;
+        if (w->presence == GONE)
+            rc = suspect(c, w, now_ms, err);
         w->crew = NONE;
     }
     *clean = left > 0 && died == 0;
@@ -479,6 +572,8 @@ void fm_conversation_look(const fm_conversation *c, fm_conversation_state *out)
     out->done = fm_leases_count(c->leases, FM_SHARD_DONE);
     out->here = c->here + c->unsettled;
     out->acked = c->acked;
+    out->suspected = c->suspected;
+    out->condemned = c->condemned;
     out->complete = complete(c);
     out->draining = c->draining;
 }

@@ -22,6 +22,7 @@ typedef struct {
     const fm_recipe *recipe;
     uint64_t epoch;
     uint32_t timeout_ms;            /* of a lease */
+    uint32_t limit_ms;              /* of one photograph; 0: none */
     uint32_t crews;                 /* 0 .. crews-1 are watched by the caller; workers of others came by themselves */
 } fm_conversation_spec;
 
@@ -42,10 +43,12 @@ int fm_conversation_hear(fm_conversation *c, const fm_peer *from, const fm_messa
  * Errors: as fm_conversation_hear. */
 int fm_conversation_tick(fm_conversation *c, uint64_t now_ms, fm_err *err);
 
-/* Who has not been heard of for so long is dead or hangs: some times a lease's timeout. */
+/* Who has not been heard of for so long is dead or hangs: some times a lease's timeout, and longer
+ * than a photograph may take. */
 uint64_t fm_conversation_silence_ms(const fm_conversation *c);
 
-/* All processes of a crew are gone: what they held goes back, what they left is adopted.
+/* All processes of a crew are gone: what they held goes back, what they left is adopted, and the photographs that
+ * their journals name are suspects.
  * *clean  true when it had workers and all of them had said BYE. */
 int fm_conversation_crew_ended(fm_conversation *c, uint32_t crew, uint64_t now_ms, bool *clean, fm_err *err);
 /* When a worker of this crew was last heard; 0: never, since it was last ended. */
@@ -61,7 +64,8 @@ void fm_conversation_drain(fm_conversation *c);
 typedef struct {
     uint32_t queued, leased, done;  /* shards */
     uint32_t here;                  /* workers that neither left nor died, or whose open segments are not settled */
-    uint64_t acked;                 /* acknowledgements that counted: grows with every step forward */
+    uint64_t acked;                 /* acknowledgements that counted */
+    uint64_t suspected, condemned;  /* photographs set alone; quarantined */
     bool complete;                  /* every shard is done */
     bool draining;
 } fm_conversation_state;

@@ -3,9 +3,12 @@
  * saves a shard.
  *
  * A crew's end says nothing about its success: whether work is left does.  The
- * number of ends since the last acknowledgement that counted decides when to give
- * up, so that a build on failing nodes goes on as long as it gets somewhere, and
- * one whose workers die at once does not go on for ever. */
+ * number of ends since the last step forward decides when to give up, so that a
+ * build on failing nodes goes on as long as it gets somewhere, and one whose workers
+ * die at once does not go on for ever.  A step forward is an acknowledgement that
+ * counted or a photograph quarantined; a suspect found is one only in a run that
+ * has acknowledged something, because where every photograph seems to kill, it is not
+ * the photographs. */
 #include "coordinator/crews.h"
 
 #include <errno.h>
@@ -24,7 +27,7 @@ typedef struct {
 struct fm_crews {
     fm_crew_ops ops;
     const char *join_file;
-    uint64_t acked;             /* of the conversation when `ends` was last 0 */
+    uint64_t steps;             /* forward, of the conversation, when `ends` was last 0 */
     uint32_t ends;              /* without a step forward in between */
     int status;                 /* of the last that ended */
     fm_err why;                 /* the last that could not be started or asked after */
@@ -135,6 +138,11 @@ static int give_up(const fm_crews *crews, fm_err *err)
                    "folder has what they said; `facemill doctor` checks this machine", crews->ends, crews->status);
 }
 
+static uint64_t steps_forward(const fm_conversation_state *state)
+{
+    return state->acked + state->condemned + (state->acked ? state->suspected : 0);
+}
+
 int fm_crews_tick(fm_crews *crews, fm_conversation *c, uint64_t now_ms, fm_build_counts *counts, fm_err *err)
 {
     fm_conversation_state state;
@@ -149,9 +157,9 @@ int fm_crews_tick(fm_crews *crews, fm_conversation *c, uint64_t now_ms, fm_build
         up += crews->crew[i].state != DOWN;
     }
     fm_conversation_look(c, &state);
-    if (state.acked != crews->acked)
+    if (steps_forward(&state) != crews->steps)
         crews->ends = 0;
-    crews->acked = state.acked;
+    crews->steps = steps_forward(&state);
     if (rc != 0 || state.draining)
         return rc;
     if (crews->ops.crews && state.queued && crews->ends >= FM_CREW_TRIES * crews->ops.crews)

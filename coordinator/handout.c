@@ -9,8 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NONE UINT32_MAX
+#include <sys/stat.h>
 
 /* Which of the message's segments this one is; it is added when it is not there yet. */
 static int segment_index(fm_message *lease, const char *name, uint32_t *index, fm_err *err)
@@ -44,7 +43,7 @@ static int refer_to_photo(const fm_worklist *p, fm_catalog *catalog, fm_message 
 
 int fm_handout_fill(const fm_worklist *p, fm_catalog *catalog, uint32_t shard, fm_message *lease, fm_err *err)
 {
-    uint32_t from = p->first[shard], n = p->first[shard + 1] - from;
+    uint32_t from = p->first[shard], n = p->end[shard] - from;
     int rc = fm_message_room(lease, n, err);
 
     for (uint32_t k = 0; rc == 0 && k < n; k++) {
@@ -61,24 +60,6 @@ int fm_handout_fill(const fm_worklist *p, fm_catalog *catalog, uint32_t shard, f
     return rc;
 }
 
-/* Which of the shard's photographs this is, or NONE. */
-static uint32_t place_in_shard(const fm_worklist *p, uint32_t shard, uint64_t item)
-{
-    uint32_t low = p->first[shard], high = p->first[shard + 1];
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (p->todo[middle] == item)
-            return middle - p->first[shard];
-        if (p->todo[middle] < item)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NONE;
-}
-
 static bool makes_sense(const fm_ack_item *ack)
 {
     bool hashed = !fm_digest_is_zero(&ack->image);
@@ -91,12 +72,12 @@ bool fm_handout_matches(const fm_worklist *p, uint32_t shard, const fm_message *
 {
     bool seen[FM_LEASE_ITEMS_MAX] = {false};
 
-    if (ack->n_items != p->first[shard + 1] - p->first[shard])
+    if (ack->n_items != p->end[shard] - p->first[shard])
         return false;
     for (uint32_t i = 0; i < ack->n_items; i++) {
-        uint32_t place = place_in_shard(p, shard, ack->acks[i].item);
+        uint32_t place = fm_worklist_place(p, shard, ack->acks[i].item);
 
-        if (place == NONE || seen[place] || !makes_sense(&ack->acks[i]))
+        if (place == UINT32_MAX || seen[place] || !makes_sense(&ack->acks[i]))
             return false;
         seen[place] = true;
     }
@@ -235,5 +216,23 @@ int fm_handout_take(fm_worklist *p, const fm_segments *s, uint32_t segment, cons
     free(t.items);
     free(t.finds);
     free(t.here);
+    return rc;
+}
+
+int fm_handout_condemn(fm_worklist *p, const fm_segments *s, uint32_t shard, fm_reason reason, fm_err *err)
+{
+    uint32_t item = p->todo[p->first[shard]];
+    fm_worklist_photo outcome = {.reason = (uint8_t)reason};
+    fm_catalog_ack_item ack = {.path = p->paths[item], .file.reason = reason};
+    struct stat st;
+    int rc;
+
+    if (stat(ack.path, &st) == 0) {
+        ack.file.size_bytes = (uint64_t)st.st_size;
+        ack.file.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    }
+    rc = fm_catalog_ack(s->catalog, s->epoch, 0, &ack, 1, err);
+    if (rc == 0)
+        fm_worklist_done(p, item, &outcome);
     return rc;
 }

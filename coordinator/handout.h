@@ -24,4 +24,8 @@ bool fm_handout_matches(const fm_worklist *p, uint32_t shard, const fm_message *
 int fm_handout_take(fm_worklist *p, const fm_segments *s, uint32_t segment, const fm_message *ack, bool *here,
                     fm_err *err);
 
+/* The only photograph of this shard ends the workers that try it: take that down, durably, with the file's size and time
+ * as they are now.  Errors: what fm_catalog_ack gives. */
+int fm_handout_condemn(fm_worklist *p, const fm_segments *s, uint32_t shard, fm_reason reason, fm_err *err);
+
 #endif

@@ -3,12 +3,15 @@
  *
  * There are at most as many leases out as workers, so the list is searched
  * rather than indexed.  Shards that come back form a chain through the shard
- * array and are handed out before fresh ones: they are the oldest work.  Always:
+ * array and are handed out before fresh ones: they are the oldest work.  Those that
+ * are alone form a chain of their own, the last that came back first, so that one
+ * suspect after the other is settled.  Always:
  * every change of state goes through move(), which looks it up in the table. */
 #include "coordinator/lease.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 
@@ -25,9 +28,11 @@ static const signed char table[FM_SHARD_STATES][FM_LEASE_EVENTS] = {
 
 typedef struct {
     uint8_t state;          /* fm_shard_state */
+    bool alone;
+    uint16_t deaths;        /* while it was alone */
     uint32_t turn;          /* how many leases it has had */
     uint32_t holder;        /* of the last lease */
-    uint32_t next;          /* QUEUED and back: the next that is back */
+    uint32_t next;          /* QUEUED and back: the next in its chain */
 } shard_entry;
 
 typedef struct {
@@ -39,11 +44,11 @@ struct fm_leases {
     uint64_t epoch;
     uint32_t timeout_ms;
     uint32_t n_shards, fresh;           /* fresh: the first that was never handed out */
-    uint32_t back_first, back_last;
+    uint32_t back_first, back_last, alone_first;
     uint32_t counts[FM_SHARD_STATES];
     uint32_t n_out, room_out;
     lease_out *out;
-    shard_entry shards[];
+    shard_entry *shards;                /* [n_shards] */
 };
 
 int fm_lease_next(fm_shard_state state, fm_lease_event event)
@@ -53,18 +58,20 @@ int fm_lease_next(fm_shard_state state, fm_lease_event event)
 
 int fm_leases_create(uint32_t n_shards, uint64_t epoch, uint32_t timeout_ms, fm_leases **out, fm_err *err)
 {
-    size_t bytes = sizeof(fm_leases) + n_shards * sizeof(shard_entry);
-    fm_leases *l = calloc(1, bytes);
+    fm_leases *l = calloc(1, sizeof *l);
+    int rc;
 
     if (!l)
-        return fm_fail_nomem(err, "leases", bytes);
+        return fm_fail_nomem(err, "leases", sizeof *l);
     l->epoch = epoch;
     l->timeout_ms = timeout_ms;
-    l->n_shards = n_shards;
-    l->back_first = l->back_last = NONE;
-    l->counts[FM_SHARD_QUEUED] = n_shards;
-    *out = l;
-    return 0;
+    l->back_first = l->back_last = l->alone_first = NONE;
+    rc = fm_leases_add(l, n_shards, err);
+    if (rc == 0)
+        *out = l;
+    else
+        fm_leases_destroy(l);
+    return rc;
 }
 
 void fm_leases_destroy(fm_leases *l)
@@ -72,7 +79,22 @@ void fm_leases_destroy(fm_leases *l)
     if (!l)
         return;
     free(l->out);
+    free(l->shards);
     free(l);
+}
+
+int fm_leases_add(fm_leases *l, uint32_t n, fm_err *err)
+{
+    size_t bytes = ((size_t)l->n_shards + n + 1) * sizeof *l->shards;
+    shard_entry *grown = realloc(l->shards, bytes);
+
+    if (!grown)
+        return fm_fail_nomem(err, "leases", bytes);
+    memset(grown + l->n_shards, 0, n * sizeof *grown);
+    l->shards = grown;
+    l->n_shards += n;
+    l->counts[FM_SHARD_QUEUED] += n;
+    return 0;
 }
 
 static void move(fm_leases *l, uint32_t shard, fm_lease_event event)
@@ -86,9 +108,8 @@ static void move(fm_leases *l, uint32_t shard, fm_lease_event event)
     s->state = (uint8_t)next;
 }
 
-static void put_back(fm_leases *l, uint32_t shard, fm_lease_event event)
+static void back_add(fm_leases *l, uint32_t shard)
 {
-    move(l, shard, event);
     l->shards[shard].next = NONE;
     if (l->back_first == NONE)
         l->back_first = shard;
@@ -97,14 +118,51 @@ static void put_back(fm_leases *l, uint32_t shard, fm_lease_event event)
     l->back_last = shard;
 }
 
-static uint32_t take_queued(fm_leases *l)
+static void alone_add(fm_leases *l, uint32_t shard)
 {
-    uint32_t shard = l->back_first;
+    l->shards[shard].next = l->alone_first;
+    l->alone_first = shard;
+}
 
-    if (shard == NONE)
-        return l->fresh < l->n_shards ? l->fresh++ : NONE;
-    l->back_first = l->shards[shard].next;
+/* Take a shard out of the chain that begins at *first, and say which stands before it. */
+static uint32_t unlink_shard(fm_leases *l, uint32_t *first, uint32_t shard)
+{
+    uint32_t before = NONE, *link = first;
+
+    while (*link != shard) {
+        fm_assert(*link != NONE);
+        before = *link;
+        link = &l->shards[before].next;
+    }
+    *link = l->shards[shard].next;
+    return before;
+}
+
+static void put_back(fm_leases *l, uint32_t shard, fm_lease_event event)
+{
+    move(l, shard, event);
+    if (l->shards[shard].alone)
+        alone_add(l, shard);
+    else
+        back_add(l, shard);
+}
+
+static uint32_t take_first(fm_leases *l, uint32_t *first)
+{
+    uint32_t shard = *first;
+
+    if (shard != NONE)
+        *first = l->shards[shard].next;
     return shard;
+}
+
+static uint32_t take_queued(fm_leases *l, bool undisturbed)
+{
+    if (l->back_first != NONE)
+        return take_first(l, &l->back_first);
+    if (l->fresh < l->n_shards)
+        return l->fresh++;
+    return undisturbed ? take_first(l, &l->alone_first) : NONE;
 }
 
 static uint64_t number_of(const fm_leases *l, uint32_t shard)
@@ -149,8 +207,8 @@ static int room_for_one(fm_leases *l, fm_err *err)
     return 0;
 }
 
-int fm_leases_grant(fm_leases *l, uint32_t holder, uint64_t now_ms, bool *granted, uint64_t *lease, uint32_t *shard,
-                    fm_err *err)
+int fm_leases_grant(fm_leases *l, uint32_t holder, bool undisturbed, uint64_t now_ms, bool *granted, uint64_t *lease,
+                    uint32_t *shard, fm_err *err)
 {
     uint32_t i = find_holder(l, holder), s;
     int rc = i == NONE ? room_for_one(l, err) : 0;
@@ -158,7 +216,7 @@ int fm_leases_grant(fm_leases *l, uint32_t holder, uint64_t now_ms, bool *grante
     if (rc != 0)
         return rc;
     if (i == NONE) {
-        s = take_queued(l);
+        s = take_queued(l, undisturbed);
         *granted = s != NONE;
         if (s == NONE)
             return 0;
@@ -245,6 +303,39 @@ bool fm_leases_give_up(fm_leases *l, uint32_t holder)
 void fm_leases_lose(fm_leases *l, uint32_t shard)
 {
     put_back(l, shard, FM_LEASE_LOSE);
+}
+
+bool fm_leases_given(const fm_leases *l, uint64_t lease)
+{
+    uint32_t shard = (uint32_t)lease, turn = (uint32_t)(lease >> 32);
+
+    return shard < l->n_shards && turn > 0 && turn <= l->shards[shard].turn;
+}
+
+void fm_leases_isolate(fm_leases *l, uint32_t shard)
+{
+    uint32_t before = unlink_shard(l, &l->back_first, shard);
+
+    if (l->back_last == shard)
+        l->back_last = before;
+    l->shards[shard].alone = true;
+    alone_add(l, shard);
+}
+
+bool fm_leases_alone(const fm_leases *l, uint32_t shard)
+{
+    return l->shards[shard].alone;
+}
+
+uint32_t fm_leases_blame(fm_leases *l, uint32_t shard)
+{
+    return ++l->shards[shard].deaths;
+}
+
+void fm_leases_condemn(fm_leases *l, uint32_t shard)
+{
+    unlink_shard(l, &l->alone_first, shard);
+    move(l, shard, FM_LEASE_CONDEMN);
 }
 
 fm_shard_state fm_leases_state(const fm_leases *l, uint32_t shard)

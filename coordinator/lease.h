@@ -12,6 +12,9 @@
  * LOSE     the segment that held its records is gone
  * CONDEMN  nobody survives it
  *
+ * A shard can be set alone: it is then handed out last, and only to a holder beside
+ * whom nobody works, so that it is clear whose fault a death is.
+ *
  * A lease's number holds its shard and the how-manieth lease of that shard it
  * is; numbers of another epoch or of an earlier lease are stale.  A shard counts
  * as done once, however often it is acknowledged.
@@ -52,9 +55,11 @@ int fm_leases_create(uint32_t n_shards, uint64_t epoch, uint32_t timeout_ms, fm_
 void fm_leases_destroy(fm_leases *leases);
 
 /* A shard for this holder: the one it holds already, or the next of the queue (those
- * that came back first).  *lease is never 0.  *granted is false when the queue is empty.  Errors: -ENOMEM. */
-int fm_leases_grant(fm_leases *l, uint32_t holder, uint64_t now_ms, bool *granted, uint64_t *lease, uint32_t *shard,
-                    fm_err *err);
+ * that came back first).  *lease is never 0.  *granted is false when the queue is empty.
+ * undisturbed  nobody works beside this holder: when no other is queued it may be one that is set alone.
+ * Errors: -ENOMEM. */
+int fm_leases_grant(fm_leases *l, uint32_t holder, bool undisturbed, uint64_t now_ms, bool *granted, uint64_t *lease,
+                    uint32_t *shard, fm_err *err);
 
 /* The holder still works: its deadline moves.  OK or STALE. */
 fm_lease_verdict fm_leases_beat(fm_leases *l, uint64_t epoch, uint64_t lease, uint32_t holder, uint64_t now_ms);
@@ -74,6 +79,18 @@ bool fm_leases_give_up(fm_leases *l, uint32_t holder);
 /* A done shard has to be done again.  Which shards that are is the catalog's to say: what a lost segment
  * held may be what another worker's acknowledgement relied on. */
 void fm_leases_lose(fm_leases *l, uint32_t shard);
+
+/* Was a lease of this number ever given out? */
+bool fm_leases_given(const fm_leases *l, uint64_t lease);
+/* So many shards more, queued, numbered from the number there were.  Errors: -ENOMEM. */
+int fm_leases_add(fm_leases *l, uint32_t n, fm_err *err);
+/* Set a queued shard alone that was leased before and is not alone yet. */
+void fm_leases_isolate(fm_leases *l, uint32_t shard);
+bool fm_leases_alone(const fm_leases *l, uint32_t shard);
+/* Its holder died of it, while it was alone; how many have. */
+uint32_t fm_leases_blame(fm_leases *l, uint32_t shard);
+/* A queued shard that is alone is given up for good. */
+void fm_leases_condemn(fm_leases *l, uint32_t shard);
 
 fm_shard_state fm_leases_state(const fm_leases *l, uint32_t shard);
 uint32_t fm_leases_count(const fm_leases *l, fm_shard_state state);

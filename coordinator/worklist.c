@@ -107,7 +107,7 @@ int fm_worklist_shard_held(const fm_worklist *p, uint32_t shard, fm_catalog *cat
     int rc = 0;
 
     *held = true;
-    for (uint32_t k = p->first[shard]; rc == 0 && *held && k < p->first[shard + 1]; k++) {
+    for (uint32_t k = p->first[shard]; rc == 0 && *held && k < p->end[shard]; k++) {
         const fm_worklist_photo *photo = &p->photos[p->todo[k]];
 
         rc = holds_both(p, catalog, &photo->image, (fm_reason)photo->reason, held, err);
@@ -139,6 +139,11 @@ static int plan_known(fm_worklist *p, fm_catalog *catalog, uint32_t item, const 
     bool held;
     int rc;
 
+    if (file->reason == FM_CRASHED || file->reason == FM_TIMED_OUT) {
+        if (same_file(file, st))
+            fm_worklist_done(p, item, &outcome);
+        return 0;
+    }
     if (fm_digest_is_zero(&file->image)) {
         if (still_unread(p, p->paths[item], file->reason, st))
             fm_worklist_done(p, item, &outcome);
@@ -192,9 +197,64 @@ static uint32_t next_size(const fm_worklist *p, uint32_t from, uint32_t fixed)
     return n;
 }
 
+static int room_for_shards(fm_worklist *p, uint32_t more, fm_err *err)
+{
+    uint32_t room = 2 * p->room_shards + 64, *first, *end;
+
+    if (p->n_shards + more <= p->room_shards)
+        return 0;
+    first = realloc(p->first, room * sizeof *first);
+    p->first = first ? first : p->first;
+    end = realloc(p->end, room * sizeof *end);
+    p->end = end ? end : p->end;
+    if (!first || !end)
+        return fm_fail_nomem(err, "shards", 2 * room * sizeof *first);
+    p->room_shards = room;
+    return 0;
+}
+
+static void add_shard(fm_worklist *p, uint32_t from, uint32_t end)
+{
+    if (from == end)
+        return;
+    p->first[p->n_shards] = from;
+    p->end[p->n_shards++] = end;
+}
+
+int fm_worklist_split(fm_worklist *p, uint32_t shard, uint32_t place, fm_err *err)
+{
+    int rc = room_for_shards(p, 2, err);
+    uint32_t from = p->first[shard], end = p->end[shard], at = from + place;
+
+    if (rc != 0)
+        return rc;
+    p->first[shard] = at;
+    p->end[shard] = at + 1;
+    add_shard(p, from, at);
+    add_shard(p, at + 1, end);
+    return 0;
+}
+
+uint32_t fm_worklist_place(const fm_worklist *p, uint32_t shard, uint64_t item)
+{
+    uint32_t low = p->first[shard], high = p->end[shard];
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (p->todo[middle] == item)
+            return middle - p->first[shard];
+        if (p->todo[middle] < item)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return UINT32_MAX;
+}
+
 static int cut_shards(fm_worklist *p, uint32_t fixed, fm_err *err)
 {
-    uint32_t room = 0;
+    int rc = 0;
 
     for (uint32_t i = 0; i < p->n; i++)
         p->n_todo += !p->photos[i].done;
@@ -204,19 +264,13 @@ static int cut_shards(fm_worklist *p, uint32_t fixed, fm_err *err)
     for (uint32_t i = 0, k = 0; i < p->n; i++)
         if (!p->photos[i].done)
             p->todo[k++] = i;
-    for (uint32_t from = 0;; p->n_shards++) {
-        if (p->n_shards + 1 > room) {
-            uint32_t *grown = realloc(p->first, (room = 2 * room + 64) * sizeof *grown);
-
-            if (!grown)
-                return fm_fail_nomem(err, "shards", room * sizeof *grown);
-            p->first = grown;
-        }
-        p->first[p->n_shards] = from;
-        if (from == p->n_todo)
-            return 0;
-        from += next_size(p, from, fixed);
+    for (uint32_t from = 0, n; rc == 0 && from < p->n_todo; from += n) {
+        n = next_size(p, from, fixed);
+        rc = room_for_shards(p, 1, err);
+        if (rc == 0)
+            add_shard(p, from, from + n);
     }
+    return rc;
 }
 
 int fm_worklist_create(const fm_build_spec *spec, fm_catalog *catalog, fm_worklist **out, fm_err *err)
@@ -259,6 +313,7 @@ void fm_worklist_destroy(fm_worklist *p)
     free(p->photos);
     free(p->todo);
     free(p->first);
+    free(p->end);
     free(p);
 }
 

@@ -29,13 +29,14 @@ typedef struct {
     uint64_t max_bytes;             /* of the recipe: a larger file is not read */
     uint32_t *todo;                 /* [n_todo] what was left to do at the start, ascending */
     uint32_t n_todo;
-    uint32_t *first;                /* [n_shards + 1] shard s is todo[first[s]] .. todo[first[s + 1] - 1] */
-    uint32_t n_shards;
+    uint32_t *first, *end;          /* [n_shards] shard s is todo[first[s]] .. todo[end[s] - 1] */
+    uint32_t n_shards, room_shards;
     fm_build_counts counts;         /* of the list as it stands; seconds, leases, crews and workers are others' */
 } fm_worklist;
 
 /* Look every photograph up in the catalog and cut what is left into shards.  A file whose size and mtime are
- * those the catalog knows is taken for the same file, unless spec->paranoid.
+ * those the catalog knows is taken for the same file, unless spec->paranoid.  One that was quarantined (crashed,
+ * timed_out) stays so under the same condition, whatever the recipe.
  * catalog  no open segment may be in it: a record in one that is then lost would be taken for done.
  * Memory: 41 bytes a photograph.
  * Errors: -EINTR (spec->stop was set), -E2BIG (more than 2^32 - 2 photographs), -ENOMEM, what the catalog gives. */
@@ -49,6 +50,14 @@ void fm_worklist_keys(const fm_worklist *p, const fm_digest *image, fm_reason re
 /* What became of a photograph, and: it has to be done again. */
 void fm_worklist_done(fm_worklist *p, uint32_t item, const fm_worklist_photo *outcome);
 void fm_worklist_undo(fm_worklist *p, uint32_t item);
+
+/* One of a shard's photographs gets the shard for itself; what stands before and behind it becomes shards of their
+ * own, at the end of the list: 0, 1 or 2 more.
+ * place  of the photograph in the shard, from 0.
+ * Errors: -ENOMEM (nothing changed). */
+int fm_worklist_split(fm_worklist *p, uint32_t shard, uint32_t place, fm_err *err);
+/* Which of the shard's photographs this is; UINT32_MAX: none. */
+uint32_t fm_worklist_place(const fm_worklist *p, uint32_t shard, uint64_t item);
 
 /* Does the catalog know the records of every photograph of this shard?  All of them are done. */
 int fm_worklist_shard_held(const fm_worklist *p, uint32_t shard, fm_catalog *catalog, bool *held, fm_err *err);

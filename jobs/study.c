@@ -261,7 +261,7 @@ static int read_match(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm
 typedef struct {
     const yaml_node_t *detector, *chip;
     int kind, face, mask;
-    int64_t upsample, face_min, landmarks, size, max_megapixels, max_megabytes;
+    int64_t upsample, face_min, landmarks, size, max_megapixels, max_megabytes, max_seconds;
     double threshold, padding;
     bool strict;
 } raw_recipe;
@@ -274,6 +274,7 @@ static const fm_yaml_key recipe_keys[] = {
     KEY(BOOL, raw_recipe, strict, "strict", 0, 0),
     KEY(INT, raw_recipe, max_megapixels, "max_megapixels", 1, 4000),
     KEY(INT, raw_recipe, max_megabytes, "max_megabytes", 1, 4000),
+    KEY(INT, raw_recipe, max_seconds, "max_seconds", 1, 86400),
 };
 static const fm_yaml_key detector_keys[] = {
     CHOICE(raw_recipe, kind, "kind", detector_names, false),
@@ -291,7 +292,8 @@ static int read_recipe(const fm_yaml *y, const yaml_node_t *node, fm_study *s, f
 {
     fm_recipe *r = &s->recipe;
     raw_recipe raw = {.landmarks = r->landmarks, .size = r->chip_size, .padding = r->chip_padding,
-                      .max_megapixels = (int64_t)(r->max_pixels / 1000000), .max_megabytes = r->max_bytes >> 20};
+                      .max_megapixels = (int64_t)(r->max_pixels / 1000000), .max_megabytes = r->max_bytes >> 20,
+                      .max_seconds = s->max_seconds};
     int rc = fm_yaml_map(y, node, "recipe", recipe_keys, COUNT(recipe_keys), &raw, err);
 
     if (rc == 0 && raw.detector)
@@ -314,6 +316,7 @@ static int read_recipe(const fm_yaml *y, const yaml_node_t *node, fm_study *s, f
     r->strict = raw.strict;
     r->max_pixels = (uint64_t)raw.max_megapixels * 1000000;
     r->max_bytes = (uint64_t)raw.max_megabytes << 20;
+    s->max_seconds = (uint32_t)raw.max_seconds;
     return 0;
 }
 
@@ -394,6 +397,7 @@ static int read_cluster(const fm_yaml *y, const yaml_node_t *node, fm_study *s, 
 static void defaults(fm_study *s)
 {
     fm_recipe_default(&s->recipe);
+    s->max_seconds = 120;
     strcpy(s->encoder, "dlib-resnet");
     s->head = (fm_study_head){.kind = FM_STUDY_FC, .hidden = 64, .batch = 10, .epochs = 5, .dropout = 0.25, .l2 = 1e-3,
                               .learning_rate = 1e-3, .C = 1};

@@ -102,6 +102,7 @@ typedef struct {
     fm_select selects[FM_SELECTS_MAX];
     fm_match_spec match;
     fm_recipe recipe;           /* model digests zero until models are looked up */
+    uint32_t max_seconds;       /* for one photograph.  No part of the recipe's digest: it shapes no chip */
     char encoder[64];           /* name of a model in models.tsv */
     bool embedding;             /* code: embedding (128) instead of pooled (256) */
     fm_task task;

@@ -20,7 +20,7 @@ enum {
     WHO = 2,
     TIMEOUT = 4,
     TEXT = 8,
-    SETTING = 16,   /* recipe, encoder */
+    SETTING = 16,   /* recipe, encoder, limit */
     RECORDS = 32,
     ITEMS = 64,
     ACKS = 128,
@@ -190,6 +190,7 @@ void fm_message_encode(const fm_message *m, fm_buf *out)
     if (fields & SETTING) {
         fm_recipe_encode(&m->recipe, out);
         put_digest(out, &m->encoder);
+        fm_buf_u32(out, m->limit_ms);
     }
     if (fields & RECORDS)
         fm_buf_u64(out, m->records);
@@ -349,6 +350,7 @@ static void get_fields(fm_reader *in, fm_message *m, bool *nomem)
         if (fm_recipe_decode(in, &m->recipe, NULL) != 0)
             in->failed = true;
         get_digest(in, &m->encoder);
+        m->limit_ms = fm_reader_u32(in);
     }
     if (fields & RECORDS)
         m->records = fm_reader_u64(in);

@@ -27,7 +27,7 @@
 #include "base/reason.h"
 #include "proto/recipe.h"
 
-#define FM_PROTO_VERSION 1
+#define FM_PROTO_VERSION 2
 #define FM_MESSAGE_MAX (8u << 20)   /* bytes */
 #define FM_LEASE_ITEMS_MAX 4096
 #define FM_SEGMENTS_MAX 65536       /* names in one message */
@@ -87,6 +87,7 @@ typedef struct {
     uint32_t crew, rank;    /* HELLO */
     uint32_t pid;           /* HELLO */
     uint32_t timeout_ms;    /* LEASE, WELCOME: without a BEAT for so long a lease is lost; WAIT: ask again after */
+    uint32_t limit_ms;      /* WELCOME: a photograph that takes longer ends its worker (proto/journal.h); 0: none does */
     uint32_t version;       /* HELLO, REFUSED: FM_PROTO_VERSION of the sender */
     char *text;             /* HELLO: host; REFUSED: why; STATUS: JSON; ACK, SEALED: segment name; WELCOME, ACKED (to
                                SEALED): name for this worker's next segment; owned, may be NULL */

@@ -223,17 +223,22 @@ static int queue_photo(shard_work *s, fm_ack_item *ack, fm_photo *photo, fm_err 
     }
     s->waiting[s->n_waiting++] = (waiting_photo){ack, key, *photo};
     s->n_chips += photo->n_faces;
-    return s->n_chips >= FM_ENCODER_BATCH ? encode_waiting(s, err) : 0;
+    if (s->n_chips < FM_ENCODER_BATCH)
+        return 0;
+    rc = fm_journal_idle(s->tools->journal, err);       /* the batch is of many photographs */
+    return rc == 0 ? encode_waiting(s, err) : rc;
 }
 
-static int do_item(shard_work *s, const fm_lease_item *item, fm_ack_item *ack, fm_err *err)
+static int do_item(shard_work *s, uint64_t lease, const fm_lease_item *item, fm_ack_item *ack, fm_err *err)
 {
     uint64_t start = fm_clock_us();
     fm_photo photo;
     bool there;
-    int rc;
+    int rc = fm_journal_begin(s->tools->journal, lease, item->item, err);
 
-    if (fm_fault("worker.photo"))
+    if (rc != 0)
+        return rc;
+    if (fm_fault_of("worker.photo", item->path))
         return fm_fail(err, -EIO, "photograph refused by a fault");
     ack->item = item->item;
     rc = get_photo(s, item, ack, &photo, &there, err);
@@ -254,7 +259,12 @@ int fm_shard_do(const fm_shard_tools *tools, const fm_message *lease, fm_ack_ite
     for (uint32_t i = 0; rc == 0 && i < lease->n_items; i++) {
         rc = tools->between(tools->ctx, err);
         if (rc == 0)
-            rc = do_item(&s, &lease->items[i], &acks[i], err);
+            rc = do_item(&s, lease->lease, &lease->items[i], &acks[i], err);
+    }
+    if (rc != -ENOMEM) {
+        int idle = fm_journal_idle(tools->journal, rc == 0 ? err : NULL);
+
+        rc = rc == 0 ? idle : rc;
     }
     if (rc == 0 && s.n_waiting)
         rc = encode_waiting(&s, err);

@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "proto/journal.h"
 #include "proto/message.h"
 #include "worker/net/encoder.h"
 #include "worker/preprocess.h"
@@ -12,6 +13,7 @@
 typedef struct {
     fm_records *records;            /* all borrowed */
     fm_preprocessor *preprocessor;
+    fm_journal *journal;            /* is told of each photograph before anything is done about it */
     fm_encoder *encoder;            /* NULL: chips only */
     fm_digest recipe;               /* fm_recipe_digest */
     uint64_t max_bytes;             /* of a file */
@@ -24,6 +26,7 @@ typedef struct {
 /* Put the photo and code records of a lease's photographs that are not there yet, uncommitted.
  * acks  caller's, [lease->n_items], zeroed; written for all items on 0.
  * A record's bytes depend on the photograph, the recipe and the models alone: not on the batch, its neighbours or the rank.
+ * The journal ends idle, except on -ENOMEM: the photograph that takes all memory is to be found out like one that crashes.
  * Returns 0; 1 when `between` said so (what was put stays); or a negative code. */
 int fm_shard_do(const fm_shard_tools *tools, const fm_message *lease, fm_ack_item *acks, fm_err *err);
 

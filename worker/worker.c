@@ -34,6 +34,7 @@ typedef struct {
     fm_client *client;
     fm_records *records;
     fm_preprocessor *preprocessor;
+    fm_journal *journal;
     fm_shard_tools tools;
     uint32_t timeout_ms;        /* a lease without a beat for so long is lost */
     uint64_t lease, done_lease; /* held now; acknowledged last */
@@ -194,6 +195,8 @@ static int set_up(worker *w, const fm_message *welcome, fm_err *err)
     if (rc == 0)
         rc = fm_records_name(w->records, welcome->text, err);
     if (rc == 0)
+        rc = fm_journal_open(join->store_dir, welcome->text, welcome->limit_ms, &w->journal, err);
+    if (rc == 0)
         rc = fm_preprocessor_create(&welcome->recipe, w->spec->models, &w->preprocessor, err);
     if (rc == 0)
         rc = fm_recipe_digest(&welcome->recipe, &w->tools.recipe, err);
@@ -204,6 +207,7 @@ static int set_up(worker *w, const fm_message *welcome, fm_err *err)
     w->timeout_ms = welcome->timeout_ms;
     w->tools.records = w->records;
     w->tools.preprocessor = w->preprocessor;
+    w->tools.journal = w->journal;
     w->tools.encoder = fm_digest_is_zero(&welcome->encoder) ? NULL : fm_models_encoder(w->spec->models);
     w->tools.encoder_model = welcome->encoder;
     w->tools.max_bytes = welcome->recipe.max_bytes;
@@ -376,6 +380,7 @@ int fm_worker_run(const fm_worker_spec *spec, fm_err *err)
         rc = leave(&w, err);
     fm_records_destroy(w.records);
     fm_preprocessor_destroy(w.preprocessor);
+    fm_journal_close(w.journal);
     fm_client_close(w.client, rc == 0 ? BYE_LINGER_MS : 0);
     return rc;
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/journal.h"
 #include "proto/socket.h"
 #include "storage/segment.h"
 
@@ -23,6 +24,7 @@ typedef struct {
     fm_digest recipe;
     fm_segment_writer *writer;  /* NULL until there is something to write */
     char name[FM_SEGMENT_NAME_MAX];
+    fm_journal *journal;
     fm_segment *sealed[SEALED_MAX];
     uint32_t n_sealed;
     int leases;
@@ -114,6 +116,12 @@ static bool do_item(fake_worker *f, const fm_lease_item *item, fm_ack_item *ack)
         ack->image = item->image;
     else if (!read_file(item->path, &bytes, ack))
         goto done;
+    if (bytes.data && strchr("KH", bytes.data[0])) {
+        while (bytes.data[0] == 'H' && !f->crew->told_to_stop)
+            nap(5);
+        ok = false;
+        goto done;
+    }
     ok = make_photo(f, &bytes, ack, &photo);
     if (ok && ack->reason == FM_USED && !fm_digest_is_zero(&f->setting.encoder)) {
         fm_key_code(&photo, &f->setting.encoder, &code);
@@ -140,7 +148,9 @@ static bool do_lease(fake_worker *f, const fm_message *lease, fm_message *ack)
     ack->lease = lease->lease;
     ok = fm_message_room(ack, lease->n_items, NULL) == 0 && fm_message_set_text(ack, f->name, NULL) == 0;
     for (uint32_t i = 0; ok && i < lease->n_items; i++)
-        ok = do_item(f, &lease->items[i], &ack->acks[i]);
+        ok = fm_journal_begin(f->journal, lease->lease, lease->items[i].item, NULL) == 0 &&
+             do_item(f, &lease->items[i], &ack->acks[i]);
+    ok = ok && fm_journal_idle(f->journal, NULL) == 0;
     return ok && (!f->writer || fm_segment_commit(f->writer, NULL) == 0);
 }
 
@@ -246,6 +256,8 @@ static bool join_build(fake_worker *f)
         return false;
     snprintf(f->name, sizeof f->name, "%.60s", f->setting.text);
     open_sealed(f, &f->setting);
+    if (fm_journal_open(f->join.store_dir, f->name, 0, &f->journal, NULL) != 0)
+        return false;
     return fm_recipe_digest(&f->setting.recipe, &f->recipe, NULL) == 0;
 }
 
@@ -259,6 +271,7 @@ static void *run_worker(void *ctx)
         if (crew->habit != DIE_AT_START && join_build(f))
             work(f);
         fm_message_fini(&f->setting);
+        fm_journal_close(f->journal);
         if (f->writer)
             fm_segment_close(f->writer);
         for (uint32_t i = 0; i < f->n_sealed; i++)

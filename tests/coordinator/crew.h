@@ -1,6 +1,7 @@
 /* Crews for tests: one worker each, a thread of the test, that speaks the real
  * messages and writes real segments with made-up records, and that can be told
- * to misbehave. */
+ * to misbehave.  Whatever their habits, a photograph whose bytes begin with K ends the worker that
+ * reads it, and one that begins with H keeps it until it is stopped. */
 #ifndef FM_TESTS_COORDINATOR_CREW_H
 #define FM_TESTS_COORDINATOR_CREW_H
 

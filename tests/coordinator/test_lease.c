@@ -28,7 +28,7 @@ static grant ask(fm_leases *l, uint32_t holder, uint64_t now)
 {
     grant g = {false, 0, 0};
 
-    CHECK_INT(fm_leases_grant(l, holder, now, &g.granted, &g.lease, &g.shard, NULL), 0);
+    CHECK_INT(fm_leases_grant(l, holder, false, now, &g.granted, &g.lease, &g.shard, NULL), 0);
     return g;
 }
 
