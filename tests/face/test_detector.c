@@ -155,11 +155,15 @@ static void kernels_agree_with_plain_c(void)
         const fm_hog_kernels *fast = fm_hog_kernels_for((fm_isa)isa);
         float magnitude[2][W];
         int32_t bin[2][W];
-        const uint8_t *p = image.pixels;
-        size_t s = image.stride_bytes;
+        static uint8_t rows[2][3][3 * FM_HOG_ROW(W)];
 
-        fm_hog_plain.gradient(p, p + s, p + 2 * s, W, 393, magnitude[0], bin[0]);
-        fast->gradient(p, p + s, p + 2 * s, W, 393, magnitude[1], bin[1]);
+        for (size_t y = 0; y < 3; y++) {
+            fm_hog_plain.split(image.pixels + y * image.stride_bytes, W, rows[0][y]);
+            fast->split(image.pixels + y * image.stride_bytes, W, rows[1][y]);
+        }
+        CHECK(memcmp(rows[0], rows[1], sizeof rows[0]) == 0);
+        fm_hog_plain.gradient(rows[0][0], rows[0][1], rows[0][2], W, 393, magnitude[0], bin[0]);
+        fast->gradient(rows[0][0], rows[0][1], rows[0][2], W, 393, magnitude[1], bin[1]);
         CHECK(memcmp(&magnitude[0][1], &magnitude[1][1], (W - 2) * sizeof(float)) == 0);
         CHECK(memcmp(&bin[0][1], &bin[1][1], (W - 2) * sizeof(int32_t)) == 0);
         fm_hog_plain.filter(planes, 12 * 256, 256, weights, CELLS, out[0], 256);
@@ -168,6 +172,34 @@ static void kernels_agree_with_plain_c(void)
             CHECK(memcmp(&out[1][f * 256], &out[0][f * 256], CELLS * sizeof(float)) == 0);
     }
     fm_image_fini(&image);
+}
+
+/* Scaled rows end where the photograph's memory does, whatever the width: reading on is found. */
+static void rows_are_blended_as_in_plain_c(void)
+{
+    fm_rng r = fm_rng_init(4, 4);
+
+    for (int width = 2; width < 40; width++) {
+        fm_image image = noise(width, 2);
+        const uint8_t *top = image.pixels, *bottom = top + image.stride_bytes;
+        int left[64], n = 0;
+        float fraction[64];
+        uint8_t *out[2] = {malloc(3 * 64), malloc(3 * 64)};
+
+        for (double x = 0; (int)x + 1 < width && n < 64; x += 0.7, n++) {
+            left[n] = 3 * (int)x;
+            fraction[n] = (float)fm_rng_uniform(&r);
+        }
+        REQUIRE(out[0] && out[1]);
+        fm_hog_plain.blend(top, bottom, 3 * width, left, fraction, 0.3, n, out[0]);
+        for (int isa = FM_ISA_AVX2; isa <= (int)fm_cpu_isa(); isa++) {
+            fm_hog_kernels_for((fm_isa)isa)->blend(top, bottom, 3 * width, left, fraction, 0.3, n, out[1]);
+            CHECK(memcmp(out[0], out[1], 3 * (size_t)n) == 0);
+        }
+        free(out[0]);
+        free(out[1]);
+        fm_image_fini(&image);
+    }
 }
 
 static void every_isa_finds_the_same_faces(void)
@@ -210,4 +242,5 @@ static void other_files_are_refused(void)
 
 CHECK_MAIN(CHECK_CASE(photographs_as_dlib), CHECK_CASE(doubled_photographs_as_dlib), CHECK_CASE(utkface_as_dlib),
            CHECK_CASE(small_images_have_no_faces), CHECK_CASE(kernels_agree_with_plain_c),
-           CHECK_CASE(every_isa_finds_the_same_faces), CHECK_CASE(other_files_are_refused))
+           CHECK_CASE(rows_are_blended_as_in_plain_c), CHECK_CASE(every_isa_finds_the_same_faces),
+           CHECK_CASE(other_files_are_refused))
