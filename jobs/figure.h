@@ -18,6 +18,8 @@
     X(FOREST_ACCURACY, "subgroups-accuracy")        \
     X(FOREST_AUC, "subgroups-auc")                  \
     X(BALANCE, "balance")                           \
+    X(AUDITS, "audits")                             \
+    X(LEARNING, "learning-curve")                   \
     X(CODES, "codes")
 
 typedef enum {

@@ -263,6 +263,8 @@ static int put_results(const fm_page *page, fm_err *err)
     put_section(page, "Confusion matrix", fm_page_confusion);
     put_section(page, "Folds", fm_page_folds);
     put_subgroups(page);
+    if (page->results->audits && page->results->audits->level != FM_AUDIT_NONE)
+        put_section(page, "Can it be believed?", fm_page_audits);
     rc = put_section_or_fail(page, "Near misses", fm_page_misses, err);
     if (rc == 0 && page->report->n_chips)
         rc = put_section_or_fail(page, "Faces", fm_page_chips, err);

@@ -187,6 +187,13 @@ static void performance(const fm_page *page)
             page->e->bootstrap ? "" : " left out by the study file (bootstrap: 0)");
 }
 
+static void robustness(const fm_page *page)
+{
+    if (page->results->audits && page->results->audits->figures.n)
+        fm_html(page->b, "Can it be believed?: confounds, null studies, permutations, other seeds, learning curve. ");
+    fm_html(page->b, "By fold under Folds%s.", page->n_groups ? ", by sex and age under Subgroups" : "");
+}
+
 static void heterogeneity(const fm_page *page)
 {
     fm_html(page->b, "By fold under Folds%s.", page->n_groups ? ", by sex and age under Subgroups" : "");
@@ -334,7 +341,7 @@ static const item claim[] = {
     {"27", "Ensembles", no_ensemble},
     {"28", "Metrics", statistics},
     {"29", "Uncertainty", performance},
-    {"30", "Robustness", heterogeneity},
+    {"30", "Robustness", robustness},
     {"31", "Explainability", NULL},
     {"32", "Evaluation on internal data", internal},
     {"33", "Testing on external data", external},

@@ -63,6 +63,9 @@ void fm_page_subgroups(const fm_page *page);
 int fm_page_ledger(const fm_page *page, fm_err *err);
 void fm_page_provenance(const fm_page *page);
 
+/* Audits; results->audits is there. */
+void fm_page_audits(const fm_page *page);
+
 /* Figures.  Errors: -ENOMEM. */
 int fm_page_curves(const fm_page *page, fm_err *err);
 void fm_page_calibration(const fm_page *page);

@@ -87,6 +87,7 @@ const char fm_page_style[] =
 "td.face img{display:block;width:4.2rem;height:auto}td.face{vertical-align:middle}\n"
 ".checklist{width:100%}.checklist th,.checklist td{text-align:left;vertical-align:top}\n"
 ".checklist tbody th{min-width:0;width:2.6rem}.checklist td:nth-child(2){width:34%}.checklist td{overflow-wrap:anywhere}\n"
+".said{padding-left:1.1rem;margin:0 0 1.4rem;max-width:42rem}.said li{margin:0 0 .4rem}.said .wrong b{color:var(--warn)}\n"
 ".refs{padding-left:1.1rem;margin:.4rem 0 0;font-size:.875rem;color:var(--soft);max-width:42rem}\n"
 "@page{margin:16mm 15mm}\n"
 "@media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#4a4a4a;--rule:#c4c4c4;--panel:#f3f3f3;"

@@ -140,6 +140,10 @@ typedef struct {
     fm_ledger_fact facts[FIXTURE_PHOTOS];
     size_t rows[FIXTURE_FACES];
     double xy[2 * FIXTURE_FACES];
+    fm_audit_figure audit[FM_AUDIT_CONFOUNDS + 1 + FM_AUDIT_CURVE + 1 + 1];
+    fm_audits audits;
+    fm_near near[2];
+    fm_nears nears;
 } fixture_extras;
 
 static inline fm_report fixture_report(fixture *x, fixture_extras *more)
@@ -158,6 +162,19 @@ static inline fm_report fixture_report(fixture *x, fixture_extras *more)
         more->xy[2 * i] = (double)i;
         more->xy[2 * i + 1] = -(double)(i * i);
     }
+    for (size_t i = 0; i < sizeof more->audit / sizeof *more->audit; i++)
+        more->audit[i] = (fm_audit_figure){.auc = 0.5, .low = 0.4, .high = 0.6, .subjects = 4};
+    more->audit[FM_CONFOUND_FACTS] = (fm_audit_figure){.auc = 0.95, .low = 0.9, .high = 0.99};
+    more->audit[FM_AUDIT_CONFOUNDS] = (fm_audit_figure){.auc = NAN, .low = NAN, .high = NAN};   /* the null study */
+    more->audits = (fm_audits){.level = FM_AUDIT_QUICK, .figures = {.count = {FM_AUDIT_CONFOUNDS, 1, FM_AUDIT_CURVE, 1, 1},
+                               .n = sizeof more->audit / sizeof *more->audit, .v = more->audit}, .null_hold = NAN,
+                               .seed_mean = 0.5, .seed_low = 0.5, .seed_high = 0.5, .p = 0.04, .permuted_mean = 0.51,
+                               .permuted_high = 0.62, .permutations = 1, .n_pairs = 4, .disagree = 1, .paired = true};
+    more->near[0] = (fm_near){.a = 0, .b = 6, .distance = 0.05, .across = true};
+    more->near[1] = (fm_near){.a = 1, .b = 2, .distance = 0.1, .same_subject = true};
+    more->nears = (fm_nears){.searched = true, .v = more->near, .n = 2};
+    x->results.audits = &more->audits;
+    x->results.nears = &more->nears;
     x->results.balance = &more->balance;
     return (fm_report){.results = &x->results, .facts = more->facts,
                        .codes = {.n = FIXTURE_FACES, .row = more->rows, .xy = more->xy, .explained = {0.25, 0.125}}};

@@ -128,9 +128,10 @@ static void figures_and_tables_are_named(void)
     free(page);
     report.codes.n = 0;
     x->results.balance = NULL;
+    x->results.audits = NULL;
     page = page_of(&report);
     REQUIRE(page != NULL);
-    CHECK_INT(occurrences(page, "<svg"), FM_FIGURE_COUNT - 2);
+    CHECK_INT(occurrences(page, "<svg"), FM_FIGURE_COUNT - 4);
     CHECK(!strstr(page, ">Balance of matching<") && !strstr(page, ">Codes<"));
     free(page);
     fixture_fini(x);
@@ -163,6 +164,33 @@ static void people_and_photographs_are_counted(void)
 }
 
 /* Rows 1 and 6 are called wrongly, with 2/3 and 0.6; photographs 1 and 7 are lines 3 and 9 of the ledger. */
+static void audits_are_told(void)
+{
+    static const char *const said[] = {
+        "<h2>Can it be believed?</h2>", "<li class=\"wrong\"><b>Take care.</b> A classifier that sees only the file&#39;s size",
+        "the classes come from different sources", ">null study 1</text><text x=\"340\" y=\"128.0\" text-anchor=\"end\">&#8211;",
+        "p = 0.04; AUC 0.510 in the mean", "in 1 of 4 the case is scored below its control",
+        "2 pairs of photographs, 1 across cohorts, 1 of different subjects", "audit: full does more",
+    };
+    fixture *x = fixture_make();
+    fixture_extras more;
+    fm_report report = fixture_report(x, &more);
+    char *page = page_of(&report);
+
+    REQUIRE(page != NULL);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (!strstr(page, said[i]))
+            check_failed(__FILE__, __LINE__, "the page does not say: %s", said[i]);
+    CHECK_INT(occurrences(page, "Take care."), 1);
+    CHECK(!strstr(page, "Null studies whose"));
+    free(page);
+    more.audits.level = FM_AUDIT_NONE;
+    page = page_of(&report);
+    CHECK(page && !strstr(page, "Can it be believed?</h2>"));
+    free(page);
+    fixture_fini(x);
+}
+
 static void near_misses_are_the_surest_mistakes(void)
 {
     fixture *x = fixture_make();
@@ -514,7 +542,8 @@ static void markup_escapes_what_it_is_given(void)
 
 CHECK_MAIN(CHECK_CASE(the_checker_sees_what_is_wrong), CHECK_CASE(page_is_whole_and_fetches_nothing),
            CHECK_CASE(figures_and_tables_are_named),
-           CHECK_CASE(people_and_photographs_are_counted), CHECK_CASE(near_misses_are_the_surest_mistakes),
+           CHECK_CASE(people_and_photographs_are_counted), CHECK_CASE(audits_are_told),
+           CHECK_CASE(near_misses_are_the_surest_mistakes),
            CHECK_CASE(many_mistakes_are_ranked), CHECK_CASE(checklists_have_every_item), CHECK_CASE(sheet_says_whose_faces_it_shows),
            CHECK_CASE(chips_that_do_not_fit_are_refused), CHECK_CASE(page_bears_what_is_undefined),
            CHECK_CASE(page_bears_what_was_asked_for),

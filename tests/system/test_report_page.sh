@@ -78,7 +78,7 @@ pictures_are_taken() {
 }
 
 figures_are_beside_the_page() {
-    for name in roc precision-recall calibration subgroups-accuracy subgroups-auc balance codes; do
+    for name in roc precision-recall calibration subgroups-accuracy subgroups-auc balance audits learning-curve codes; do
         for ending in svg csv; do
             [ -s "$out/figures/$name.$ending" ] || fail "no figures/$name.$ending"
         done
