@@ -221,15 +221,18 @@ int fm_verb_power(int argc, char **argv)
 {
     choices c = {.effect = "warp", .seeds = 10};
     const fm_option options[] = {
-        {"effect", FM_OPT_STRING, &c.effect, 0, 0, "warp|tint", "eyes further apart, in pixels, or redder skin, in levels (default: warp)"},
+        {"effect", FM_OPT_STRING, &c.effect, 0, 0, "warp|tint",
+         "eyes further apart, in pixels, or redder skin, in levels (default: warp)"},
         {"seeds", FM_OPT_INT, &c.seeds, 1, FM_POWER_SEEDS_MAX, "N", "random halves a size (default: 10)"},
-        {"ranks", FM_OPT_INT, &c.road.ranks, 1, 1000000, "N", "MPI ranks in all (default: the study's, else what is granted)"},
+        {"ranks", FM_OPT_INT, &c.road.ranks, 1, 1000000, "N",
+         "MPI ranks in all (default: the study's, else what is granted)"},
         {"out", FM_OPT_STRING, &c.road.out, 0, 0, "DIR", "results of the study are here instead of its out"},
         {"json", FM_OPT_FLAG, &c.json, 0, 0, NULL, "print the facts as JSON"},
     };
     const fm_command command = {"power STUDY.yaml [options]",
-                                "Plants an effect of rising size in the chips of a random half of the controls and says\n"
-                                "from which size on the study would find it.", options, sizeof options / sizeof *options, 1, 1};
+                                "Plants an effect of rising size in the chips of a random half of the controls and\n"
+                                "says from which size on the study would find it.", options,
+                                sizeof options / sizeof *options, 1, 1};
     const char *args[1];
     fm_err err = FM_ERR_INIT;
     int effect = 0, status, rc = fm_command_parse(&command, argc, argv, args, &err);

@@ -9,6 +9,7 @@
 #define PLAN_MAGIC 0x50414d46u      /* "FMAP" */
 #define RESULT_MAGIC 0x52414d46u    /* "FMAR" */
 #define VERSION 1u
+#define ROW_BYTES (FM_DIGEST_BYTES + sizeof(uint64_t) + sizeof(uint32_t))
 
 int fm_audit_plan_init(fm_audit_plan *a, const fm_plan *plan, fm_err *err)
 {
@@ -79,8 +80,8 @@ int fm_audit_plan_digest(const fm_audit_plan *a, fm_digest *out, fm_err *err)
 static int get_rows(fm_reader *in, fm_audit_plan *a, fm_err *err)
 {
     fm_plan plan;
-    int rc = fm_plan_decode(in->at + a->plan.n * (FM_DIGEST_BYTES + 12), fm_reader_left(in) - a->plan.n * (FM_DIGEST_BYTES + 12),
-                            &plan, err);
+    size_t own = a->plan.n * ROW_BYTES;     /* the plan follows the rows' own part */
+    int rc = fm_plan_decode(in->at + own, fm_reader_left(in) - own, &plan, err);
     fm_audit_plan got;
 
     if (rc != 0)
@@ -116,7 +117,7 @@ int fm_audit_plan_decode(const void *bytes, size_t n, fm_audit_plan *out, fm_err
     if (in.failed || magic != PLAN_MAGIC || version != VERSION)
         return fm_fail(err, -EBADMSG, "not an audit plan of this version");
     if (a.nulls > FM_AUDIT_RUNS_MAX || a.seeds > FM_AUDIT_RUNS_MAX || a.permutations > FM_AUDIT_RUNS_MAX ||
-        !(a.chip_padding >= 0 && a.chip_padding <= 2) || a.plan.n > fm_reader_left(&in) / (FM_DIGEST_BYTES + 12))
+        !(a.chip_padding >= 0 && a.chip_padding <= 2) || a.plan.n > fm_reader_left(&in) / ROW_BYTES)
         return fm_fail(err, -EBADMSG, "audit plan: a value is out of range");
     if ((rc = get_rows(&in, &a, err)) != 0)
         return rc;
