@@ -78,11 +78,12 @@ $B/%.o: %.c
 
 $B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o $B/libfacemill.a
 	@echo "  LINK  $@"
-	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$Q$(MPICC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 
 $B/tests/image/test_memory $B/tests/jobs/test_memory $B/tests/jobs/test_cohort_memory: $B/tests/alloc.o
 $B/tests/learn/test_linear: LDLIBS += -llinear
 $B/tests/coordinator/test_build: $B/tests/coordinator/crew.o
+$B/tests/coordinator/test_simulation: $B/tests/coordinator/memory.o
 
 SYSTEM_TESTS := $(wildcard tests/system/test_*.sh)
 SYSTEM_ENV = FACEMILL=$(CURDIR)/$B/facemill JSON=$(CURDIR)/$B/tests/json BUILD=$(CURDIR)/$B
@@ -160,4 +161,4 @@ clean:  ## remove everything that was built
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d coordinator/crew.d fuzz/seeds.d) $B/bench/bench.d $B/bench/match.d
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d coordinator/crew.d coordinator/memory.d fuzz/seeds.d) $B/bench/bench.d $B/bench/match.d

@@ -119,7 +119,7 @@ static int take_back(fm_conversation *c, fm_err *err)
             rc = fm_worklist_shard_held(p, s, c->spec.segments.catalog, &held, err);
         if (rc != 0 || held)
             continue;
-        for (uint32_t k = p->first[s]; k < p->first[s + 1]; k++)
+        for (uint32_t k = p->first[s]; k < p->end[s]; k++)
             fm_worklist_undo(p, p->todo[k]);
         fm_leases_lose(c->leases, s);
         p->counts.leases_lost++;
@@ -463,7 +463,9 @@ static int blame(fm_conversation *c, uint32_t shard, fm_reason reason, fm_err *e
 
     if (fm_leases_blame(c->leases, shard) < DEATHS)
         return 0;
-    fm_warn("a photograph is quarantined as %s, %d workers died of it: %s", fm_reason_name(reason), DEATHS, path);
+    fm_warn("a photograph is quarantined as %s, %d workers died of it: the ledger names it", fm_reason_name(reason),
+            DEATHS);
+    fm_debug("quarantined: %s", path);
     rc = fm_handout_condemn(c->spec.todo, &c->spec.segments, shard, reason, err);
     if (rc != 0)
         return rc;

@@ -21,8 +21,7 @@ recipe: {max_megabytes: 100${2:+, $2}}
 cluster: {shard: 8}
 END
 }
-reason() { awk -F'\t' -v r="$2" 'NR > 1 && index($0, "\t" r "\t") { n++ } END { print n + 0 }' "$faces/out-$1/ledger.tsv"; }
-left_out() { value "$1" "build.left_out.$2"; }
+left_out() { value "$1" "counts.left_out.$2"; }
 
 mv "$faces/$victim" "$work/kept"
 study without
@@ -33,8 +32,8 @@ mv "$work/kept" "$faces/$victim"
 # quarantined NAME ACTION REASON [LINE]
 quarantined() {
     study "$1" "${4:-}"
-    FACEMILL_FAULT="worker.photo@${victim##*/}:1:$2" status 0 "$FACEMILL" build "$faces/$1.yaml" --ranks 2 --json
-    grep '^{' "$work/said" >"$work/$1.json"
+    FACEMILL_FAULT="worker.photo@${victim##*/}:1:$2" "$FACEMILL" build "$faces/$1.yaml" --ranks 2 --json \
+        >"$work/$1.json" 2>"$work/said" || { cat "$work/said"; fail "the build ended with $?"; }
     said "quarantined as $3"
     expect "photographs left out as $3" "$(left_out "$work/$1.json" "$3")" 1
     expect "digest" "$("$FACEMILL" digest "$faces/out-$1")" "$without"

@@ -1,0 +1,634 @@
+/* A deterministic simulator: coordinators, crews of workers and a network that loses, delays, doubles and reorders
+ * messages, around the state machines that run (conversation, leases, worklist, handout, segments), with time that
+ * jumps, workers that are stopped and woken, crews and coordinators that are killed, a coordinator that wakes after
+ * another took over, segments that are lost, and a photograph that kills.  Only storage is a stand-in
+ * (tests/coordinator/memory.h).
+ *
+ * Each seed is one history: disorder first, then calm, in which it has to end.
+ *   SEEDS=n   so many histories; SEED=s the first one's number (to replay one: SEEDS=1 SEED=s) */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "coordinator/conversation.h"
+#include "tests/check.h"
+#include "tests/coordinator/memory.h"
+
+enum {
+    SHARD = 2, CREWS = 2, RANKS = 2, ACTORS = 16, FLYING = 512,
+    LEASE_MS = 1000, LIMIT_MS = 2000, AGAIN_MS = 400, SILENCE_MS = 3000,
+    STORM_STEPS = 150, CALM_STEPS = 4000, SEEDS_USUAL = 10000
+};
+
+typedef enum { DEAD, JOINING, ASKING, WORKING, ACKING, SEALING } phase;
+
+typedef struct {
+    phase phase;
+    int who;                        /* its peer id */
+    uint32_t crew;
+    uint64_t epoch;                 /* of the coordinator that it joined */
+    char first[FM_SEGMENT_NAME_MAX], name[FM_SEGMENT_NAME_MAX];
+    bool finishing;
+    uint64_t lease, done_lease;
+    uint32_t items[SHARD], n_items, at;
+    bool made[SHARD][2];
+    uint64_t put[2];                /* in the open segment, uncommitted ones included */
+    uint64_t ask_ms, heard_ms, busy_ms, beat_ms, paused_ms;
+} actor;
+
+typedef struct {
+    bool flies, to_worker;
+    int who;
+    uint64_t due_ms;
+    fm_buf bytes;
+} letter;
+
+typedef struct {
+    fm_catalog handle;
+    fm_worklist *todo;
+    fm_conversation *c;
+} coordinator;
+
+typedef struct {
+    fm_rng rng;
+    bool storm;
+    uint64_t now;
+    actor actors[ACTORS];
+    int next_who;
+    letter letters[FLYING];
+    uint64_t crew_ended_ms[CREWS], crew_start_ms[CREWS];    /* 0: not to be */
+    coordinator now_up, old;        /* old: was taken for dead, and may wake; its c NULL: none */
+    uint32_t deadly;                /* a photograph; MEMORY_PHOTOS: none is */
+    uint32_t random_deaths;
+} world;
+
+static fm_recipe recipe;
+static fm_digest encoder;
+static uint64_t n_stale, n_kills, n_coordinators, n_condemned, n_lost;
+
+static uint32_t roll(world *w, uint32_t n)
+{
+    return fm_rng_below(&w->rng, n);
+}
+
+static bool chance(world *w, uint32_t one_in)
+{
+    return w->storm && roll(w, one_in) == 0;
+}
+
+static fm_peer peer(int who)
+{
+    return (fm_peer){.size = 3, .id = {1, (uint8_t)(who >> 8), (uint8_t)who}, .role = FM_PEER_WORKER};
+}
+
+/* The network. */
+
+static void post(world *w, int who, bool to_worker, const fm_message *m)
+{
+    int copies = chance(w, 12) ? 0 : chance(w, 12) ? 2 : 1;
+
+    for (int i = 0; i < FLYING && copies > 0; i++) {
+        letter *l = &w->letters[i];
+
+        if (l->flies)
+            continue;
+        l->flies = true;
+        l->to_worker = to_worker;
+        l->who = who;
+        l->due_ms = w->now + roll(w, 30) + (chance(w, 10) ? roll(w, 3000) : 0);
+        l->bytes.size = 0;
+        fm_message_encode(m, &l->bytes);
+        copies--;
+    }
+}
+
+/* The coordinator. */
+
+static void take_over(world *w)
+{
+    fm_build_spec spec = {.recipe = &recipe, .encoder = encoder, .paths = memory.paths, .n_paths = MEMORY_PHOTOS,
+                          .shard_size = SHARD};
+    coordinator *k = &w->now_up;
+    fm_conversation_spec talk = {.recipe = &recipe, .timeout_ms = LEASE_MS, .limit_ms = LIMIT_MS, .crews = CREWS};
+
+    k->handle.epoch = ++memory.epoch;
+    talk.segments = (fm_segments){&k->handle, "store", "scratch", memory.epoch};
+    talk.epoch = memory.epoch;
+    CHECK_INT(fm_segments_recover(&talk.segments, 0, NULL, NULL), 0);
+    CHECK_INT(fm_worklist_create(&spec, &k->handle, &k->todo, NULL), 0);
+    talk.todo = k->todo;
+    CHECK_INT(fm_conversation_create(&talk, &k->c, NULL), 0);
+    n_coordinators++;
+}
+
+static void bury(coordinator *k)
+{
+    fm_conversation_destroy(k->c);
+    fm_worklist_destroy(k->todo);
+    memset(k, 0, sizeof *k);
+}
+
+/* Shards and photographs add up. */
+static void check_counts(const coordinator *k)
+{
+    fm_conversation_state s;
+    uint64_t done = 0;
+
+    fm_conversation_look(k->c, &s);
+    CHECK_INT(s.queued + s.leased + s.done + s.condemned, k->todo->n_shards);
+    for (uint32_t i = 0; i < k->todo->n; i++)
+        done += k->todo->photos[i].done;
+    CHECK_INT(k->todo->counts.done, done);
+}
+
+/* An acknowledgement counts only when none of its photographs was done, and all are afterwards. */
+static void check_counted_once(const coordinator *k, const fm_message *m, uint64_t acked, const bool *was_done)
+{
+    fm_conversation_state s;
+
+    fm_conversation_look(k->c, &s);
+    CHECK(s.acked == acked || (s.acked == acked + 1 && m->type == FM_MSG_ACK));
+    for (uint32_t i = 0; s.acked != acked && i < m->n_items; i++)
+        CHECK(!was_done[m->acks[i].item] && k->todo->photos[m->acks[i].item].done);
+    CHECK(s.acked == acked || m->epoch == memory.epoch);
+}
+
+static void hear(world *w, coordinator *k, int who, const fm_message *m)
+{
+    bool current = k == &w->now_up, answered, was_done[MEMORY_PHOTOS];
+    fm_peer from = peer(who);
+    fm_conversation_state before;
+    fm_message reply;
+    int rc;
+
+    fm_conversation_look(k->c, &before);
+    for (uint32_t i = 0; i < MEMORY_PHOTOS; i++)
+        was_done[i] = k->todo->photos[i].done;
+    rc = fm_conversation_hear(k->c, &from, m, w->now, &reply, &answered, NULL);
+    if (!current && rc == -ESTALE)
+        n_stale++;
+    CHECK(rc == 0 || (!current && rc == -ESTALE));
+    if (current) {
+        check_counted_once(k, m, before.acked, was_done);
+        check_counts(k);
+    } else {
+        CHECK(rc != 0 || !answered || reply.type != FM_MSG_ACKED || before.acked > 0);
+    }
+    if (rc == 0 && answered)
+        post(w, who, true, &reply);
+    fm_message_fini(&reply);
+    if (!current && rc != 0)
+        bury(k);
+}
+
+/* Workers. */
+
+static void end_actor(actor *a)
+{
+    memory_segment *s = memory_find(a->name);
+
+    if (s)
+        s->writer_lives = false;
+    a->phase = DEAD;
+}
+
+/* mpirun ends all ranks when one dies. */
+static void end_crew(world *w, uint32_t crew, uint64_t epoch)
+{
+    for (int i = 0; i < ACTORS; i++)
+        if (w->actors[i].phase != DEAD && w->actors[i].crew == crew && w->actors[i].epoch == epoch)
+            end_actor(&w->actors[i]);
+}
+
+static void start_crew(world *w, uint32_t crew)
+{
+    for (int i = 0, n = 0; i < ACTORS && n < RANKS; i++) {
+        if (w->actors[i].phase != DEAD)
+            continue;
+        w->actors[i] = (actor){.phase = JOINING, .who = w->next_who++, .crew = crew, .epoch = memory.epoch,
+                               .heard_ms = w->now};
+        n++;
+    }
+}
+
+static void ask(world *w, actor *a)
+{
+    static const fm_message_type types[] = {[JOINING] = FM_MSG_HELLO, [ASKING] = FM_MSG_WANT, [ACKING] = FM_MSG_ACK,
+                                            [SEALING] = FM_MSG_SEALED};
+    memory_segment *s = memory_find(a->name);
+    fm_message m;
+
+    fm_message_init(&m, types[a->phase]);
+    m.epoch = a->epoch;
+    m.crew = a->crew;
+    m.pid = (uint32_t)a->who;
+    m.lease = a->lease;
+    if (a->phase == ACKING || a->phase == SEALING)
+        fm_message_set_text(&m, a->name, NULL);
+    m.records = s ? (uint64_t)(__builtin_popcountll(s->has[0]) + __builtin_popcountll(s->has[1])) : 0;
+    if (a->phase == ACKING)
+        fm_message_room(&m, a->n_items, NULL);
+    for (uint32_t i = 0; a->phase == ACKING && i < a->n_items; i++)
+        m.acks[i] = (fm_ack_item){.item = a->items[i], .size_bytes = 1, .image = memory.image[a->items[i]],
+                                  .mtime_ns = 1, .reason = FM_USED, .photo_made = a->made[i][0],
+                                  .code_made = a->made[i][1]};
+    post(w, a->who, false, &m);
+    fm_message_fini(&m);
+    a->ask_ms = w->now + AGAIN_MS;
+}
+
+static void enter(world *w, actor *a, phase next)
+{
+    a->phase = next;
+    a->heard_ms = w->now;
+    if (next != WORKING)
+        ask(w, a);
+}
+
+static void seal(world *w, actor *a)
+{
+    memory_segment *s = memory_find(a->name);
+
+    if (!(s->has[0] | s->has[1])) {
+        if (a->finishing)
+            a->phase = DEAD;
+        else
+            enter(w, a, ASKING);
+        return;
+    }
+    if (s->in_scratch) {            /* else somebody has adopted it: sealing finds the file gone */
+        s->in_scratch = false;
+        s->in_store = true;
+        s->writer_lives = false;
+        enter(w, a, SEALING);
+    } else {
+        end_crew(w, a->crew, a->epoch);
+    }
+}
+
+static void say_bye(world *w, const actor *a)
+{
+    fm_message m;
+
+    fm_message_init(&m, FM_MSG_BYE);
+    m.epoch = a->epoch;
+    post(w, a->who, false, &m);
+    fm_message_fini(&m);
+}
+
+static void take_name(actor *a, const char *name)
+{
+    snprintf(a->name, sizeof a->name, "%s", name);
+    a->put[0] = a->put[1] = 0;
+}
+
+/* An answer has come. */
+static void obey(world *w, actor *a, const fm_message *m)
+{
+    memory_segment *s;
+
+    if (m->type == FM_MSG_REFUSED || (m->type == FM_MSG_STALE && m->lease == 0)) {
+        end_crew(w, a->crew, a->epoch);
+        return;
+    }
+    a->heard_ms = w->now;
+    if (a->phase == JOINING && m->type == FM_MSG_WELCOME) {
+        take_name(a, m->text);
+        memcpy(a->first, a->name, sizeof a->first);
+        if ((s = memory_find(a->first)))
+            s->journal_there = true;
+        enter(w, a, ASKING);
+    } else if (a->phase == ASKING && m->type == FM_MSG_LEASE && m->lease != a->done_lease) {
+        a->lease = m->lease;
+        a->n_items = m->n_items;
+        for (uint32_t i = 0; i < m->n_items && i < SHARD; i++)
+            a->items[i] = (uint32_t)m->items[i].item;
+        a->at = 0;
+        a->busy_ms = a->beat_ms = w->now;
+        enter(w, a, WORKING);
+    } else if (a->phase == ASKING && m->type == FM_MSG_WAIT) {
+        a->ask_ms = w->now + m->timeout_ms;
+    } else if (a->phase == ASKING && m->type == FM_MSG_FINISH) {
+        a->finishing = true;
+        seal(w, a);
+        if (a->phase == DEAD)
+            say_bye(w, a);
+    } else if (a->phase == WORKING && m->type == FM_MSG_STALE && m->lease == a->lease) {
+        a->at = a->n_items;         /* what it has it commits, and is told again */
+    } else if (a->phase == ACKING && m->lease == a->lease && (m->type == FM_MSG_ACKED || m->type == FM_MSG_STALE)) {
+        a->done_lease = m->type == FM_MSG_ACKED ? a->lease : a->done_lease;
+        a->lease = 0;
+        if (roll(w, 4) == 0)
+            seal(w, a);
+        else
+            enter(w, a, ASKING);
+    } else if (a->phase == SEALING && m->type == FM_MSG_ACKED && m->lease == 0 && strcmp(m->text, a->name) != 0) {
+        take_name(a, m->text);
+        if (a->finishing) {
+            a->phase = DEAD;
+            say_bye(w, a);
+        } else {
+            enter(w, a, ASKING);
+        }
+    }
+}
+
+/* Workers are told of segments that the catalog has as sealed only.  Not every one has been told of each. */
+static bool in_some_store(world *w, int kind, uint32_t item)
+{
+    for (uint32_t i = 0; i < memory.n_segments; i++)
+        if (memory.segment[i].in_store && memory.segment[i].in_catalog && memory.segment[i].sealed_there &&
+            (memory.segment[i].has[kind] >> item & 1))
+            return roll(w, 2);
+    return false;
+}
+
+/* The next photograph of the lease: found or made, uncommitted. */
+static void do_photo(world *w, actor *a)
+{
+    memory_segment *first = memory_find(a->first);
+    uint32_t item = a->items[a->at];
+
+    first->journal = (fm_journal_entry){.lease = a->lease, .item = item, .busy = true};
+    if (item == w->deadly) {
+        end_crew(w, a->crew, a->epoch);
+        return;
+    }
+    for (int kind = 0; kind < 2; kind++) {
+        bool there = (a->put[kind] >> item & 1) || in_some_store(w, kind, item);
+
+        a->made[a->at][kind] = !there;
+        if (!there)
+            a->put[kind] |= (uint64_t)1 << item;
+    }
+    a->at++;
+    a->busy_ms = w->now + 20 + roll(w, chance(w, 20) ? 2500 : 100);
+}
+
+static void commit(world *w, actor *a)
+{
+    memory_segment *s = memory_find(a->name), *first = memory_find(a->first);
+
+    first->journal.busy = false;
+    if (a->at != a->n_items || !a->lease) {
+        end_crew(w, a->crew, a->epoch);
+        return;
+    }
+    if ((a->put[0] | a->put[1]) && !s->in_scratch && (s->has[0] | s->has[1] || s->in_store)) {
+        end_crew(w, a->crew, a->epoch);     /* adopted under its hands */
+        return;
+    }
+    if (a->put[0] | a->put[1]) {
+        s->in_scratch = s->writer_lives = true;
+        s->has[0] = a->put[0];
+        s->has[1] = a->put[1];
+    }
+    enter(w, a, ACKING);
+}
+
+static void live(world *w, actor *a)
+{
+    fm_message m;
+
+    if (w->now < a->paused_ms)
+        return;
+    if (chance(w, 400))
+        a->paused_ms = w->now + roll(w, 9000);
+    if (a->phase == WORKING) {
+        if (w->now >= a->beat_ms + LEASE_MS / 3) {
+            fm_message_init(&m, FM_MSG_BEAT);
+            m.epoch = a->epoch;
+            m.lease = a->lease;
+            post(w, a->who, false, &m);
+            a->beat_ms = w->now;
+        }
+        if (w->now >= a->busy_ms && a->at < a->n_items)
+            do_photo(w, a);
+        else if (w->now >= a->busy_ms)
+            commit(w, a);
+    } else if (w->now >= a->heard_ms + SILENCE_MS) {
+        end_crew(w, a->crew, a->epoch);
+    } else if (w->now >= a->ask_ms) {
+        ask(w, a);
+    }
+}
+
+/* Everything together. */
+
+static actor *find_actor(world *w, int who)
+{
+    for (int i = 0; i < ACTORS; i++)
+        if (w->actors[i].phase != DEAD && w->actors[i].who == who)
+            return &w->actors[i];
+    return NULL;
+}
+
+static void deliver(world *w, letter *l)
+{
+    actor *a = l->to_worker ? find_actor(w, l->who) : NULL;
+    fm_message m;
+
+    if (a && w->now < a->paused_ms)
+        return;                     /* it waits in the socket */
+    l->flies = false;
+    if (l->to_worker && !a)
+        return;
+    if (fm_message_decode(l->bytes.data, l->bytes.size, &m, NULL) != 0)
+        abort();
+    if (a)
+        obey(w, a, &m);
+    else if (w->old.c && m.epoch == w->old.handle.epoch && roll(w, 2))
+        hear(w, &w->old, l->who, &m);
+    else
+        hear(w, &w->now_up, l->who, &m);
+    fm_message_fini(&m);
+}
+
+static void kill_somebody(world *w)
+{
+    if (chance(w, 120)) {
+        actor *a = &w->actors[roll(w, ACTORS)];
+
+        if (a->phase != DEAD) {
+            w->random_deaths++;
+            n_kills++;
+            if (chance(w, 6) && memory_find(a->name))
+                memory_find(a->name)->damaged = true;
+            end_crew(w, a->crew, a->epoch);
+        }
+    }
+    if (chance(w, 300)) {           /* the coordinator's machine hangs; another takes over */
+        bury(&w->old);
+        w->old = w->now_up;
+        memset(w->crew_ended_ms, 0, sizeof w->crew_ended_ms);
+        for (uint32_t i = 0; i < memory.n_segments; i++)
+            memory.segment[i].journal_there = false;
+        take_over(w);
+        for (uint32_t crew = 0; crew < CREWS; crew++)
+            w->crew_start_ms[crew] = w->now + 1;
+    }
+}
+
+static bool crew_lives(const world *w, uint32_t crew)
+{
+    for (int i = 0; i < ACTORS; i++)
+        if (w->actors[i].phase != DEAD && w->actors[i].crew == crew && w->actors[i].epoch == memory.epoch)
+            return true;
+    return false;
+}
+
+/* What crews.c does, without its patience. */
+static void look_after_crew(world *w, uint32_t crew, bool work_left)
+{
+    uint64_t heard_ms = fm_conversation_crew_heard(w->now_up.c, crew);
+    bool clean;
+
+    if (w->crew_start_ms[crew]) {
+        if (w->now < w->crew_start_ms[crew] || !work_left)
+            return;
+        w->crew_start_ms[crew] = 0;
+        start_crew(w, crew);
+    } else if (w->crew_ended_ms[crew]) {
+        if (w->now < w->crew_ended_ms[crew])
+            return;
+        w->crew_ended_ms[crew] = 0;
+        w->crew_start_ms[crew] = w->now + 250;
+        CHECK_INT(fm_conversation_crew_ended(w->now_up.c, crew, w->now, &clean, NULL), 0);
+        check_counts(&w->now_up);
+    } else if (!crew_lives(w, crew)) {
+        w->crew_ended_ms[crew] = w->now + 200;
+    } else if (heard_ms && w->now > heard_ms + fm_conversation_silence_ms(w->now_up.c)) {
+        end_crew(w, crew, memory.epoch);
+    }
+}
+
+static void step(world *w)
+{
+    fm_conversation_state s;
+
+    w->now += 1 + roll(w, 60) + (chance(w, 200) ? 5000 : 0);
+    kill_somebody(w);
+    for (int i = 0; i < FLYING; i++)
+        if (w->letters[i].flies && w->letters[i].due_ms <= w->now)
+            deliver(w, &w->letters[i]);
+    for (int i = 0; i < ACTORS; i++)
+        if (w->actors[i].phase != DEAD)
+            live(w, &w->actors[i]);
+    CHECK_INT(fm_conversation_tick(w->now_up.c, w->now, NULL), 0);
+    fm_conversation_look(w->now_up.c, &s);
+    for (uint32_t crew = 0; crew < CREWS; crew++)
+        look_after_crew(w, crew, s.queued > 0);
+}
+
+static bool over(const world *w)
+{
+    fm_conversation_state s;
+
+    fm_conversation_look(w->now_up.c, &s);
+    return s.complete && s.here == 0;
+}
+
+/* Every photograph that was acknowledged has its records in a sealed segment that holds them. */
+static void check_end(const world *w)
+{
+    const fm_worklist *p = w->now_up.todo;
+
+    CHECK_INT(p->counts.done, MEMORY_PHOTOS);
+    for (uint32_t i = 0; i < MEMORY_PHOTOS; i++) {
+        bool crashed = p->photos[i].reason == FM_CRASHED || p->photos[i].reason == FM_TIMED_OUT;
+
+        n_condemned += crashed;
+        CHECK(i == w->deadly ? crashed : !crashed || w->random_deaths >= 2);
+        for (int kind = 0; kind < 2 && !crashed; kind++) {
+            uint32_t at = memory.where[kind][i];
+
+            if (!CHECK(at != UINT32_MAX))
+                continue;
+            CHECK(memory.segment[at].in_catalog && memory.segment[at].sealed_there && memory.segment[at].in_store);
+            CHECK(memory.segment[at].has[kind] >> i & 1);
+        }
+    }
+    n_lost += p->counts.leases_lost;
+}
+
+static void one_history(world *w, uint64_t seed)
+{
+    int steps = 0;
+
+    w->rng = fm_rng_init(seed, 0);
+    w->storm = true;
+    w->now = 1;
+    w->next_who = 1;
+    w->deadly = roll(w, 4) ? MEMORY_PHOTOS : roll(w, MEMORY_PHOTOS);
+    w->random_deaths = 0;
+    memset(w->actors, 0, sizeof w->actors);
+    for (int i = 0; i < FLYING; i++)
+        w->letters[i].flies = false;
+    memory_clear();
+    take_over(w);
+    for (uint32_t crew = 0; crew < CREWS; crew++) {
+        w->crew_ended_ms[crew] = 0;
+        w->crew_start_ms[crew] = 1;
+    }
+    for (; steps < STORM_STEPS && check_ok_so_far(); steps++)
+        step(w);
+    w->storm = false;
+    while (!over(w) && steps++ < CALM_STEPS && check_ok_so_far())
+        step(w);
+    if (CHECK(over(w)))
+        check_end(w);
+    bury(&w->now_up);
+    bury(&w->old);
+}
+
+static void name_everything(const char *dir)
+{
+    static char paths[MEMORY_PHOTOS][128];
+    fm_digest digest;
+
+    fm_recipe_default(&recipe);
+    fm_recipe_digest(&recipe, &digest, NULL);
+    fm_digest_of("encoder", 7, &encoder);
+    for (uint32_t i = 0; i < MEMORY_PHOTOS; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/%u.jpg", dir, i);
+        memory.paths[i] = paths[i];
+        fm_digest_of(&i, sizeof i, &memory.image[i]);
+        fm_key_photo(&memory.image[i], &digest, &memory.key[0][i]);
+        fm_key_code(&memory.key[0][i], &encoder, &memory.key[1][i]);
+    }
+}
+
+static uint64_t number_in(const char *name, uint64_t usual)
+{
+    const char *text = getenv(name);
+
+    return text ? strtoull(text, NULL, 10) : usual;
+}
+
+static void histories(void)
+{
+    uint64_t first = number_in("SEED", 1), n = number_in("SEEDS", SEEDS_USUAL), seed = first;
+    world *w = calloc(1, sizeof *w);
+
+    REQUIRE(w != NULL);
+    name_everything(check_tmpdir());
+    for (; seed < first + n && check_ok_so_far(); seed++)
+        one_history(w, seed);
+    if (!check_ok_so_far())
+        printf("seed %llu: replay it with SEEDS=1 SEED=%llu\n", (unsigned long long)seed - 1,
+               (unsigned long long)seed - 1);
+    printf("%llu histories: %llu coordinators, %llu kills, %llu leases lost, %llu stale writes refused, "
+           "%llu photographs quarantined\n", (unsigned long long)(seed - first), (unsigned long long)n_coordinators,
+           (unsigned long long)n_kills, (unsigned long long)n_lost, (unsigned long long)n_stale,
+           (unsigned long long)n_condemned);
+    CHECK(n < 1000 || (n_kills > n / 10 && n_coordinators > n && n_stale > 0 && n_condemned > 0 && n_lost > n / 10));
+    for (int i = 0; i < FLYING; i++)
+        fm_buf_fini(&w->letters[i].bytes);
+    free(w);
+}
+
+CHECK_MAIN(CHECK_CASE(histories))
