@@ -147,6 +147,7 @@ int fm_crews_tick(fm_crews *crews, fm_conversation *c, uint64_t now_ms, fm_build
 {
     fm_conversation_state state;
     uint32_t up = 0;
+    bool clean;
     int rc = 0;
 
     for (uint32_t i = 0; rc == 0 && i < crews->ops.crews; i++) {
@@ -154,6 +155,8 @@ int fm_crews_tick(fm_crews *crews, fm_conversation *c, uint64_t now_ms, fm_build
             look_after(crews, c, i, now_ms);
         else if (crews->crew[i].state == ENDED && now_ms - crews->crew[i].since_ms >= FM_CREW_SETTLE_MS)
             rc = settle(crews, c, i, now_ms, counts, err);
+        else if (crews->crew[i].state == DOWN && fm_conversation_crew_heard(c, i))
+            rc = fm_conversation_crew_ended(c, i, now_ms, &clean, err);     /* a HELLO that came after its sender's end */
         up += crews->crew[i].state != DOWN;
     }
     fm_conversation_look(c, &state);

@@ -1,5 +1,5 @@
 /* A deterministic simulator: coordinators, crews of workers and a network that loses, delays, doubles and reorders
- * messages, around the state machines that run (conversation, leases, worklist, handout, segments), with time that
+ * messages, around the state machines that run (conversation, leases, worklist, handout, segments, crews), with time that
  * jumps, workers that are stopped and woken, crews and coordinators that are killed, a coordinator that wakes after
  * another took over, segments that are lost, and a photograph that kills.  Only storage is a stand-in
  * (tests/coordinator/memory.h).
@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "coordinator/conversation.h"
+#include "coordinator/crews.h"
 #include "tests/check.h"
 #include "tests/coordinator/memory.h"
 
@@ -51,6 +52,7 @@ typedef struct {
     fm_catalog handle;
     fm_worklist *todo;
     fm_conversation *c;
+    fm_crews *crews;
 } coordinator;
 
 typedef struct {
@@ -60,7 +62,6 @@ typedef struct {
     actor actors[ACTORS];
     int next_who;
     letter letters[FLYING];
-    uint64_t crew_ended_ms[CREWS], crew_start_ms[CREWS];    /* 0: not to be */
     coordinator now_up, old;        /* old: was taken for dead, and may wake; its c NULL: none */
     uint32_t deadly;                /* a photograph; MEMORY_PHOTOS: none is */
     uint32_t random_deaths;
@@ -108,25 +109,9 @@ static void post(world *w, int who, bool to_worker, const fm_message *m)
 
 /* The coordinator. */
 
-static void take_over(world *w)
-{
-    fm_build_spec spec = {.recipe = &recipe, .encoder = encoder, .paths = memory.paths, .n_paths = MEMORY_PHOTOS,
-                          .shard_size = SHARD};
-    coordinator *k = &w->now_up;
-    fm_conversation_spec talk = {.recipe = &recipe, .timeout_ms = LEASE_MS, .limit_ms = LIMIT_MS, .crews = CREWS};
-
-    k->handle.epoch = ++memory.epoch;
-    talk.segments = (fm_segments){&k->handle, "store", "scratch", memory.epoch};
-    talk.epoch = memory.epoch;
-    CHECK_INT(fm_segments_recover(&talk.segments, 0, NULL, NULL), 0);
-    CHECK_INT(fm_worklist_create(&spec, &k->handle, &k->todo, NULL), 0);
-    talk.todo = k->todo;
-    CHECK_INT(fm_conversation_create(&talk, &k->c, NULL), 0);
-    n_coordinators++;
-}
-
 static void bury(coordinator *k)
 {
+    fm_crews_destroy(k->crews);
     fm_conversation_destroy(k->c);
     fm_worklist_destroy(k->todo);
     memset(k, 0, sizeof *k);
@@ -419,6 +404,54 @@ static void live(world *w, actor *a)
 
 /* Everything together. */
 
+static bool crew_lives(const world *w, uint32_t crew)
+{
+    for (int i = 0; i < ACTORS; i++)
+        if (w->actors[i].phase != DEAD && w->actors[i].crew == crew && w->actors[i].epoch == memory.epoch)
+            return true;
+    return false;
+}
+
+static int start(void *ctx, uint32_t crew, const char *join_file, fm_err *err)
+{
+    (void)join_file;
+    (void)err;
+    start_crew(ctx, crew);
+    return 0;
+}
+
+static int poll_crew(void *ctx, uint32_t crew, bool *ended, int *status, fm_err *err)
+{
+    (void)err;
+    *ended = !crew_lives(ctx, crew);
+    *status = 0;
+    return 0;
+}
+
+static void stop(void *ctx, uint32_t crew)
+{
+    end_crew(ctx, crew, memory.epoch);
+}
+
+static void take_over(world *w)
+{
+    fm_build_spec spec = {.recipe = &recipe, .encoder = encoder, .paths = memory.paths, .n_paths = MEMORY_PHOTOS,
+                          .shard_size = SHARD};
+    fm_crew_ops ops = {start, poll_crew, stop, w, CREWS, false};
+    coordinator *k = &w->now_up;
+    fm_conversation_spec talk = {.recipe = &recipe, .timeout_ms = LEASE_MS, .limit_ms = LIMIT_MS, .crews = CREWS};
+
+    k->handle.epoch = ++memory.epoch;
+    talk.segments = (fm_segments){&k->handle, "store", "scratch", memory.epoch};
+    talk.epoch = memory.epoch;
+    CHECK_INT(fm_segments_recover(&talk.segments, 0, NULL, NULL), 0);
+    CHECK_INT(fm_worklist_create(&spec, &k->handle, &k->todo, NULL), 0);
+    talk.todo = k->todo;
+    CHECK_INT(fm_conversation_create(&talk, &k->c, NULL), 0);
+    CHECK_INT(fm_crews_create(&ops, "", &k->crews, NULL), 0);
+    n_coordinators++;
+}
+
 static actor *find_actor(world *w, int who)
 {
     for (int i = 0; i < ACTORS; i++)
@@ -464,54 +497,19 @@ static void kill_somebody(world *w)
     if (chance(w, 300)) {           /* the coordinator's machine hangs; another takes over */
         bury(&w->old);
         w->old = w->now_up;
-        memset(w->crew_ended_ms, 0, sizeof w->crew_ended_ms);
         for (uint32_t i = 0; i < memory.n_segments; i++)
             memory.segment[i].journal_there = false;
         take_over(w);
-        for (uint32_t crew = 0; crew < CREWS; crew++)
-            w->crew_start_ms[crew] = w->now + 1;
-    }
-}
-
-static bool crew_lives(const world *w, uint32_t crew)
-{
-    for (int i = 0; i < ACTORS; i++)
-        if (w->actors[i].phase != DEAD && w->actors[i].crew == crew && w->actors[i].epoch == memory.epoch)
-            return true;
-    return false;
-}
-
-/* What crews.c does, without its patience. */
-static void look_after_crew(world *w, uint32_t crew, bool work_left)
-{
-    uint64_t heard_ms = fm_conversation_crew_heard(w->now_up.c, crew);
-    bool clean;
-
-    if (w->crew_start_ms[crew]) {
-        if (w->now < w->crew_start_ms[crew] || !work_left)
-            return;
-        w->crew_start_ms[crew] = 0;
-        start_crew(w, crew);
-    } else if (w->crew_ended_ms[crew]) {
-        if (w->now < w->crew_ended_ms[crew])
-            return;
-        w->crew_ended_ms[crew] = 0;
-        w->crew_start_ms[crew] = w->now + 250;
-        CHECK_INT(fm_conversation_crew_ended(w->now_up.c, crew, w->now, &clean, NULL), 0);
-        check_counts(&w->now_up);
-    } else if (!crew_lives(w, crew)) {
-        w->crew_ended_ms[crew] = w->now + 200;
-    } else if (heard_ms && w->now > heard_ms + fm_conversation_silence_ms(w->now_up.c)) {
-        end_crew(w, crew, memory.epoch);
     }
 }
 
 static void step(world *w)
 {
-    fm_conversation_state s;
+    fm_build_counts *counts;
 
     w->now += 1 + roll(w, 60) + (chance(w, 200) ? 5000 : 0);
     kill_somebody(w);
+    counts = &w->now_up.todo->counts;
     for (int i = 0; i < FLYING; i++)
         if (w->letters[i].flies && w->letters[i].due_ms <= w->now)
             deliver(w, &w->letters[i]);
@@ -519,9 +517,8 @@ static void step(world *w)
         if (w->actors[i].phase != DEAD)
             live(w, &w->actors[i]);
     CHECK_INT(fm_conversation_tick(w->now_up.c, w->now, NULL), 0);
-    fm_conversation_look(w->now_up.c, &s);
-    for (uint32_t crew = 0; crew < CREWS; crew++)
-        look_after_crew(w, crew, s.queued > 0);
+    CHECK_INT(fm_crews_tick(w->now_up.crews, w->now_up.c, w->now, counts, NULL), 0);
+    check_counts(&w->now_up);
 }
 
 static bool over(const world *w)
@@ -529,7 +526,7 @@ static bool over(const world *w)
     fm_conversation_state s;
 
     fm_conversation_look(w->now_up.c, &s);
-    return s.complete && s.here == 0;
+    return s.complete && s.here == 0 && fm_crews_down(w->now_up.crews);
 }
 
 /* Every photograph that was acknowledged has its records in a sealed segment that holds them. */
@@ -570,10 +567,6 @@ static void one_history(world *w, uint64_t seed)
         w->letters[i].flies = false;
     memory_clear();
     take_over(w);
-    for (uint32_t crew = 0; crew < CREWS; crew++) {
-        w->crew_ended_ms[crew] = 0;
-        w->crew_start_ms[crew] = 1;
-    }
     for (; steps < STORM_STEPS && check_ok_so_far(); steps++)
         step(w);
     w->storm = false;
