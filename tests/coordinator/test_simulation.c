@@ -65,6 +65,7 @@ typedef struct {
     coordinator now_up, old;        /* old: was taken for dead, and may wake; its c NULL: none */
     uint32_t deadly;                /* a photograph; MEMORY_PHOTOS: none is */
     uint32_t random_deaths;
+    uint32_t given_up;              /* builds that ended with an error in the calm */
 } world;
 
 static fm_recipe recipe;
@@ -146,7 +147,7 @@ static void hear(world *w, coordinator *k, int who, const fm_message *m)
 {
     bool current = k == &w->now_up, answered, was_done[MEMORY_PHOTOS];
     fm_peer from = peer(who);
-    fm_conversation_state before;
+    fm_conversation_state before, after;
     fm_message reply;
     int rc;
 
@@ -161,7 +162,8 @@ static void hear(world *w, coordinator *k, int who, const fm_message *m)
         check_counted_once(k, m, before.acked, was_done);
         check_counts(k);
     } else {
-        CHECK(rc != 0 || !answered || reply.type != FM_MSG_ACKED || before.acked > 0);
+        fm_conversation_look(k->c, &after);
+        CHECK(after.acked == before.acked);
     }
     if (rc == 0 && answered)
         post(w, who, true, &reply);
@@ -506,6 +508,7 @@ static void kill_somebody(world *w)
 static void step(world *w)
 {
     fm_build_counts *counts;
+    int rc;
 
     w->now += 1 + roll(w, 60) + (chance(w, 200) ? 5000 : 0);
     kill_somebody(w);
@@ -517,8 +520,16 @@ static void step(world *w)
         if (w->actors[i].phase != DEAD)
             live(w, &w->actors[i]);
     CHECK_INT(fm_conversation_tick(w->now_up.c, w->now, NULL), 0);
-    CHECK_INT(fm_crews_tick(w->now_up.crews, w->now_up.c, w->now, counts, NULL), 0);
+    rc = fm_crews_tick(w->now_up.crews, w->now_up.c, w->now, counts, NULL);
     check_counts(&w->now_up);
+    if (rc == -EIO) {               /* too many deaths in a row, of which the last may come with the calm */
+        CHECK(w->storm || w->given_up++ == 0);
+        fm_crews_stop(w->now_up.crews);
+        bury(&w->now_up);
+        take_over(w);
+    } else {
+        CHECK_INT(rc, 0);
+    }
 }
 
 static bool over(const world *w)
@@ -561,7 +572,7 @@ static void one_history(world *w, uint64_t seed)
     w->now = 1;
     w->next_who = 1;
     w->deadly = roll(w, 4) ? MEMORY_PHOTOS : roll(w, MEMORY_PHOTOS);
-    w->random_deaths = 0;
+    w->random_deaths = w->given_up = 0;
     memset(w->actors, 0, sizeof w->actors);
     for (int i = 0; i < FLYING; i++)
         w->letters[i].flies = false;
