@@ -43,7 +43,7 @@ TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$B/%)
 HEADERS  := $(wildcard */*.h */*/*.h)
 
-.PHONY: all tests check check-unit check-system demo bench fuzz lint install clean help
+.PHONY: all tests check check-unit check-system check-peers demo bench bench-networks fuzz lint install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -76,7 +76,7 @@ $B/%.o: %.c
 	@echo "  CC    $<"
 	$Qmkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o $B/libfacemill.a
+$B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o $B/tests/onnx_models.o $B/libfacemill.a
 	@echo "  LINK  $@"
 	$Q$(MPICC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 
@@ -98,6 +98,9 @@ check-unit: $(TEST_BIN)  ## unit tests only; ONLY=worker/image for one folder
 
 check-system: $B/facemill $B/tests/json  ## system tests only; ONLY=name for one
 	@$(SYSTEM_ENV) sh tests/run $(wildcard tests/system/test_*$(ONLY)*.sh)
+
+check-peers: $B/tests/peers/cases  ## the network runtime beside onnx and onnxruntime from PyPI; NETWORKS=no for the short half
+	@sh tests/peers/run $B/tests/peers/cases
 
 $B/tests/json: $B/tests/json.o
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -ljansson
@@ -149,6 +152,13 @@ $B/bench/match: $B/bench/match.o $B/libfacemill.a
 
 bench-match: $B/bench/match  ## processor time and memory of matching 100,000 cases with 1,000,000 controls
 	@$B/bench/match $(BENCH)
+
+$B/bench/network_timer: $B/bench/network_timer.o $B/libfacemill.a
+	@echo "  LINK  $@"
+	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+bench-networks: $B/bench/network_timer check-peers  ## speed of whole networks beside onnxruntime, one thread each
+	@build/peers/venv/bin/python bench/networks.py $< build/peers/networks resnet50 mobilenet_v2 $(BENCH)
 
 install: $B/facemill  ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/facemill/models
