@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "jobs/json_text.h"
 #include "jobs/model_list.h"
+#include "jobs/models_run.h"
 #include "jobs/verbs.h"
 
 static json_t *as_json(const fm_model_entry *m, const char *state)
@@ -70,10 +71,10 @@ int fm_verb_models(int argc, char **argv)
     fm_err err = FM_ERR_INIT;
     int rc, status;
 
-    if (argc > 1 && strcmp(argv[1], "run") == 0) {
-        fprintf(stderr, "facemill models run: not in this version\n");
-        return FM_EXIT_USAGE;
-    }
+    if (argc > 1 && strcmp(argv[1], "run") == 0)
+        return fm_models_run(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "show") == 0)
+        return fm_models_show(argc - 1, argv + 1);
     if ((rc = fm_command_parse(&command, argc, argv, NULL, &err)) != 0)
         return fm_command_exit(rc, &err);
     status = list(json, &err);
