@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "proto/join.h"
 #include "proto/message.h"
+#include "tests/onnx_models.h"
 #include "tests/pictures.h"
 
 #define SIDE 24
@@ -189,6 +190,14 @@ static void landmarks(void)
     fm_buf_fini(&b);
 }
 
+static void networks(void)
+{
+    fm_buf b = onnx_rich();
+
+    save("onnx", "rich.onnx", &b);
+    fm_buf_fini(&b);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -201,5 +210,6 @@ int main(int argc, char **argv)
     join();
     study();
     landmarks();
+    networks();
     return 0;
 }
