@@ -171,4 +171,6 @@ clean:  ## remove everything that was built
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d $(addprefix $B/tests/,check.d oracle.d json.d pictures.d alloc.d coordinator/crew.d coordinator/memory.d fuzz/seeds.d) $B/bench/bench.d $B/bench/match.d
+-include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d \
+         $(addprefix $B/tests/,check.d oracle.d json.d pictures.d onnx_models.d alloc.d coordinator/crew.d \
+         coordinator/memory.d fuzz/seeds.d peers/cases.d) $(addprefix $B/bench/,bench.d match.d network_timer.d)
