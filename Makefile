@@ -128,8 +128,8 @@ $B/tests/fuzz/fuzz_%: $B/tests/fuzz/fuzz_%.o $B/libfacemill.a
 	@echo "  LINK  $@"
 	$Q$(MPICC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
-lint: $(HEADERS:%.h=$B/headers/%.ok)  ## layers, headers that compile alone, forbidden words
-	@sh tests/lint
+lint: $(HEADERS:%.h=$B/headers/%.ok) $B/libfacemill.a  ## layers, headers that compile alone, names that are not unique
+	@sh tests/lint $B/libfacemill.a
 
 $B/headers/%.ok: %.h
 	$Qmkdir -p $(@D) && $(MPICC) $(CFLAGS) -x c -c -o /dev/null -include $< /dev/null && touch $@

@@ -1,5 +1,4 @@
 /* report.html: well-formed whatever names it is given, complete, and fetching nothing. */
-#define _GNU_SOURCE     /* memmem */
 #include "tests/check.h"
 
 #include <errno.h>

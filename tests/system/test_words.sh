@@ -38,8 +38,6 @@ what_is_not_in_this_version_says_so() {
     study "store: {encrypt: true}"
     status 2 "$FACEMILL" run "$work/study.yaml"
     said "not in this version"
-    status 2 "$FACEMILL" models run x.onnx
-    said "not in this version"
 }
 
 wrong_studies_name_line_and_key() {

@@ -13,11 +13,11 @@
 
 #include "worker/net/onnx.h"
 #include "worker/net/conv.h"
-#include "worker/net/plan.h"
+#include "worker/net/memory_plan.h"
 
 typedef struct {
     fm_graph g;
-    fm_plan plan;
+    fm_memory_plan plan;
     double *ms;                 /* [nodes] of the last run */
 } build;
 
@@ -80,7 +80,7 @@ static int build_make(const fm_network *net, const fm_tensor *dims, build *out, 
     fm_graph_init(&b.g, limit_of(net));
     if ((rc = build_read(net, dims, &b.g, err)) != 0 || (rc = fm_graph_fuse(&b.g, err)) != 0 ||
         (rc = fm_graph_layout(&b.g, err)) != 0 ||
-        (rc = fm_plan_make(&b.g, fm_lanes_for(net->options.isa), &b.plan, err)) != 0)
+        (rc = fm_memory_plan_make(&b.g, fm_lanes_for(net->options.isa), &b.plan, err)) != 0)
         goto done;
     b.ms = fm_arena_get(&b.g.arena, (size_t)b.g.n_nodes * sizeof *b.ms);
     if (!b.ms) {

@@ -2,7 +2,7 @@
  * again after the last node that reads it.  Values that are another view of the
  * same data, or that are computed in place, share one.  The first fitting gap of
  * those that are smallest is taken; a plan for hundreds of layers takes no time. */
-#include "worker/net/plan.h"
+#include "worker/net/memory_plan.h"
 
 #include <errno.h>
 #include <math.h>
@@ -195,7 +195,7 @@ static size_t most_channels(const fm_graph *g)
     return most + SLACK;
 }
 
-static int make_calls(fm_graph *g, const fm_lanes *lanes, fm_plan *plan, fm_err *err)
+static int make_calls(fm_graph *g, const fm_lanes *lanes, fm_memory_plan *plan, fm_err *err)
 {
     size_t scratch_bytes = 64, channels = most_channels(g);
     float *zeros = row_of(g, channels, 0), *lowest = row_of(g, channels, -INFINITY);
@@ -226,9 +226,9 @@ static int make_calls(fm_graph *g, const fm_lanes *lanes, fm_plan *plan, fm_err 
     return 0;
 }
 
-int fm_plan_make(fm_graph *g, const fm_lanes *lanes, fm_plan *out, fm_err *err)
+int fm_memory_plan_make(fm_graph *g, const fm_lanes *lanes, fm_memory_plan *out, fm_err *err)
 {
-    fm_plan plan = {0};
+    fm_memory_plan plan = {0};
     planner p;
     char *memory;
     int rc = planner_init(&p, g, err);
