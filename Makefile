@@ -44,6 +44,7 @@ TEST_BIN := $(TEST_SRC:%.c=$B/%)
 HEADERS  := $(wildcard */*.h */*/*.h)
 
 .PHONY: all tests check check-unit check-system check-peers demo bench bench-networks fuzz lint install clean help
+.PHONY: all tests check check-unit check-system soak demo bench fuzz lint install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -101,6 +102,12 @@ check-system: $B/facemill $B/tests/json  ## system tests only; ONLY=name for one
 
 check-peers: $B/tests/peers/cases  ## the network runtime beside onnx and onnxruntime from PyPI; NETWORKS=no for the short half
 	@sh tests/peers/run $B/tests/peers/cases
+# Kills of a segment's writer, of whole runs (so many of each of three kinds), and histories of the simulator.
+SOAK := KILLS=170 WRITER_KILLS=10000 SEEDS=1000000
+
+soak: $B/facemill $B/tests/json $B/tests/storage/test_segment $B/tests/coordinator/test_simulation  ## kills by the thousand; takes hours
+	@$(SOAK) $(SYSTEM_ENV) sh tests/run $B/tests/storage/test_segment $B/tests/coordinator/test_simulation \
+	    tests/system/test_kill.sh
 
 $B/tests/json: $B/tests/json.o
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -ljansson

@@ -22,7 +22,7 @@
 enum {
     SHARD = 2, CREWS = 2, RANKS = 2, ACTORS = 16, FLYING = 512,
     LEASE_MS = 1000, LIMIT_MS = 2000, AGAIN_MS = 400, SILENCE_MS = 3000,
-    STORM_STEPS = 150, CALM_STEPS = 4000, SEEDS_USUAL = 10000
+    STORM_STEPS = 150, CALM_STEPS = 4000, SEEDS_USUAL = 100000
 };
 
 typedef enum { DEAD, JOINING, ASKING, WORKING, ACKING, SEALING } phase;
@@ -487,8 +487,8 @@ static void deliver(world *w, letter *l)
 
 static void kill_somebody(world *w)
 {
-    if (chance(w, 120)) {
-        actor *a = &w->actors[roll(w, ACTORS)];
+    if (chance(w, 40)) {
+        actor *a = &w->actors[roll(w, 2 * CREWS * RANKS)];
 
         if (a->phase != DEAD) {
             n_kills++;

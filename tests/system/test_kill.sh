@@ -1,5 +1,5 @@
 # Workers and coordinators that are killed: the build goes on or is resumed, and ends with the digest of an
-# undisturbed one.  Moments are random; the seed is printed and $KILL_SEED repeats it.
+# undisturbed one.  KILLS=n: so many of each kind.  Moments are random; the seed is printed and $KILL_SEED repeats it.
 . "$(dirname "$0")/lib.sh"
 
 seed=${KILL_SEED:-$(date +%s)}
@@ -35,7 +35,7 @@ ranks() { pgrep -f "facemill crew $faces/out-$1/" | while read -r p; do
     grep -qz OMPI_COMM_WORLD_RANK "/proc/$p/environ" 2>/dev/null && echo "$p"; done; }
 
 a_killed_rank_is_survived() {
-    for i in 1 2 3 4; do
+    for i in $(seq "${KILLS:-4}"); do
         study "rank$i"
         "$FACEMILL" build "$faces/rank$i.yaml" --ranks 2 --json >"$work/rank.json" 2>"$work/rank.log" &
         build=$!
@@ -61,7 +61,7 @@ a_killed_rank_is_survived_at_every_named_moment() {
 }
 
 a_killed_coordinator_is_resumed() {
-    for i in 1 2 3; do
+    for i in $(seq "${KILLS:-3}"); do
         study "head$i"
         "$FACEMILL" build "$faces/head$i.yaml" --ranks 2 >/dev/null 2>&1 &
         build=$!
@@ -72,6 +72,28 @@ a_killed_coordinator_is_resumed() {
             { cat "$work/head.log"; fail "resumed build $i ended with $?"; }
         expect "digest after resumption $i" "$(digest "head$i")" "$calm"
         rm -rf "$faces/out-head$i"
+    done
+}
+
+# The launcher of the crew; the coordinator and all ranks; or these and the launcher.
+everything_is_killed_at_once() {
+    for i in $(seq "${KILLS:-4}"); do
+        study "all$i"
+        "$FACEMILL" build "$faces/all$i.yaml" --ranks 2 >/dev/null 2>&1 &
+        build=$!
+        pause "$(random "$whole" $((i + 200)))"
+        case $((i % 3)) in
+        0) victims=$(pgrep -f "mpirun .*crew $faces/out-all$i/") ;;
+        1) victims="$build $(ranks "all$i")" ;;
+        2) victims="$build $(pgrep -f "crew $faces/out-all$i/")" ;;
+        esac
+        [ -z "$victims" ] || kill -9 $victims 2>/dev/null
+        wait $build 2>/dev/null
+        "$FACEMILL" build "$faces/all$i.yaml" --ranks 2 >"$work/said" 2>&1 ||
+            { cat "$work/said"; fail "the build after kill $i ended with $?"; }
+        expect "digest after kill $i" "$(digest "all$i")" "$calm"
+        "$FACEMILL" verify "$faces/out-all$i" >/dev/null || fail "the store of kill $i is damaged"
+        rm -rf "$faces/out-all$i"
     done
 }
 
@@ -109,5 +131,5 @@ no_process_is_left_behind() {
     fail "still running: $(pgrep -af "facemill crew $faces/")"
 }
 
-cases a_killed_rank_is_survived a_killed_rank_is_survived_at_every_named_moment a_killed_coordinator_is_resumed \
+cases a_killed_rank_is_survived everything_is_killed_at_once a_killed_rank_is_survived_at_every_named_moment a_killed_coordinator_is_resumed \
     a_stopped_build_says_so_and_goes_on a_second_coordinator_is_refused no_process_is_left_behind
