@@ -43,7 +43,7 @@ TEST_SRC := $(wildcard tests/*/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$B/%)
 HEADERS  := $(wildcard */*.h */*/*.h)
 
-.PHONY: all tests check check-unit check-system check-peers demo bench bench-networks fuzz lint install clean help
+.PHONY: all tests check check-unit check-system check-peers soak demo bench bench-networks fuzz lint install clean help
 .PHONY: all tests check check-unit check-system soak demo bench fuzz lint install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
