@@ -87,6 +87,16 @@ static void sha256_of_abc(void)
     CHECK(fm_digest_equal(&memory, &file));
 }
 
+static void a_fault_may_mean_one_thing(void)
+{
+    fm_fault_set("photo@b.jpg:2,other");
+    CHECK(!fm_fault_of("photo", "dir/a.jpg") && !fm_fault_of("photo", "dir/b.jpg"));
+    CHECK(!fm_fault("photo") && !fm_fault_of("phot", "o@b.jpg"));
+    CHECK(fm_fault_of("photo", "b.jpg"));
+    CHECK(fm_fault_of("other", "whatever"));
+    fm_fault_set(NULL);
+}
+
 static void files_are_replaced_whole_or_not_at_all(void)
 {
     char path[FM_PATH_MAX], fifo[FM_PATH_MAX];
@@ -128,6 +138,6 @@ static void tsv_fields_keep_their_columns(void)
     fm_buf_fini(&b);
 }
 
-CHECK_MAIN(CHECK_CASE(files_are_replaced_whole_or_not_at_all), CHECK_CASE(codec_round_trip_and_overrun),
+CHECK_MAIN(CHECK_CASE(a_fault_may_mean_one_thing), CHECK_CASE(files_are_replaced_whole_or_not_at_all), CHECK_CASE(codec_round_trip_and_overrun),
            CHECK_CASE(philox_published_vectors), CHECK_CASE(rng_is_uniform_enough), CHECK_CASE(sha256_of_abc),
            CHECK_CASE(nearest_name_is_suggested), CHECK_CASE(tsv_fields_keep_their_columns))
