@@ -83,7 +83,6 @@ $B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o 
 
 $B/tests/image/test_memory $B/tests/jobs/test_memory $B/tests/jobs/test_cohort_memory: $B/tests/alloc.o
 $B/tests/learn/test_linear: LDLIBS += -llinear
-$B/tests/coordinator/test_build: $B/tests/coordinator/crew.o
 $B/tests/coordinator/test_build $B/tests/coordinator/test_quarantine: $B/tests/coordinator/crew.o $B/tests/coordinator/bench.o
 $B/tests/coordinator/test_simulation: $B/tests/coordinator/memory.o $B/tests/coordinator/simulated.o
 
@@ -180,5 +179,6 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
 -include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d \
-         $(addprefix $B/tests/,check.d oracle.d json.d pictures.d onnx_models.d alloc.d coordinator/crew.d \
-         coordinator/memory.d fuzz/seeds.d peers/cases.d) $(addprefix $B/bench/,bench.d match.d network_timer.d)
+         $(addprefix $B/tests/,check.d oracle.d json.d pictures.d onnx_models.d alloc.d fuzz/seeds.d peers/cases.d) \
+         $(addprefix $B/tests/coordinator/,crew.d bench.d memory.d simulated.d) \
+         $(addprefix $B/bench/,bench.d match.d network_timer.d)
