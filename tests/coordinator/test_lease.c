@@ -98,6 +98,41 @@ static void back_comes_first(void)
     fm_leases_destroy(l);
 }
 
+/* Handed out last, to an undisturbed holder only, one after the other; the one in the middle of what came back too. */
+static void alone_comes_last(void)
+{
+    fm_leases *l;
+    grant g;
+
+    REQUIRE(fm_leases_create(4, 1, 100, &l, NULL) == 0);
+    for (uint32_t h = 0; h < 3; h++)
+        ask(l, h, 0);
+    CHECK_INT(fm_leases_expire(l, 100, NULL, NULL), 3);
+    CHECK(fm_leases_given(l, (uint64_t)1 << 32 | 2) && !fm_leases_given(l, (uint64_t)2 << 32 | 2));
+    CHECK(!fm_leases_given(l, 2) && !fm_leases_given(l, (uint64_t)1 << 32 | 3) &&
+          !fm_leases_given(l, (uint64_t)1 << 32 | 4));
+    fm_leases_isolate(l, 2);
+    fm_leases_isolate(l, 1);
+    CHECK_INT(fm_leases_add(l, 1, NULL), 0);
+    CHECK_INT(ask(l, 5, 200).shard, 0);
+    CHECK_INT(ask(l, 6, 200).shard, 3);
+    CHECK_INT(ask(l, 7, 200).shard, 4);
+    CHECK(!ask(l, 8, 200).granted);
+    for (int deaths = 1; deaths <= 2; deaths++) {
+        CHECK_INT(fm_leases_grant(l, 8, true, 200, &g.granted, &g.lease, &g.shard, NULL), 0);
+        CHECK(g.granted && g.shard == 1 && fm_leases_alone(l, 1));
+        CHECK(fm_leases_give_up(l, 8));
+        CHECK_INT(fm_leases_blame(l, 1), deaths);
+    }
+    fm_leases_condemn(l, 1);
+    CHECK_INT(fm_leases_state(l, 1), FM_SHARD_POISON);
+    CHECK_INT(fm_leases_grant(l, 8, true, 200, &g.granted, &g.lease, &g.shard, NULL), 0);
+    CHECK(g.granted && g.shard == 2);
+    CHECK_INT(fm_leases_ack(l, 1, g.lease, 8), FM_LEASE_OK);
+    CHECK(!ask(l, 9, 200).granted);
+    fm_leases_destroy(l);
+}
+
 enum { SHARDS = 40, HOLDERS = 6 };
 
 typedef struct {
@@ -163,4 +198,4 @@ static void random_histories_end(void)
 }
 
 CHECK_MAIN(CHECK_CASE(the_table), CHECK_CASE(a_shard_from_queue_to_done), CHECK_CASE(fences),
-           CHECK_CASE(back_comes_first), CHECK_CASE(random_histories_end))
+           CHECK_CASE(back_comes_first), CHECK_CASE(alone_comes_last), CHECK_CASE(random_histories_end))
