@@ -1,6 +1,7 @@
 /* results.json, put together with jansson.  A value that could not be made turns
  * its parent's failure flag on, so that one check at the end sees any of them.
  * Names go through fm_utf8_text: jansson refuses a string that is not UTF-8. */
+#include "jobs/json_text.h"
 #include "jobs/results.h"
 
 #include <jansson.h>
@@ -33,17 +34,6 @@ static void add(maker *m, json_t *array, json_t *v)
 {
     if (json_array_append_new(array, v) != 0)
         m->failed = true;
-}
-
-static json_t *text(const char *s)
-{
-    fm_buf b = FM_BUF_INIT;
-    json_t *v;
-
-    fm_utf8_text(&b, s);
-    v = b.failed ? NULL : json_stringn(b.size ? (const char *)b.data : "", b.size);
-    fm_buf_fini(&b);
-    return v;
 }
 
 static json_t *count(uint64_t v)
@@ -200,7 +190,7 @@ static json_t *class_of(maker *m, uint32_t c)
         put(m, undefined, "precision", json_string("no prediction calls this class"));
     if (!tested)
         put(m, undefined, "recall", json_string("no face of this class was tested"));
-    put(m, o, "name", text(m->r->samples->classes[c]));
+    put(m, o, "name", fm_json_text(m->r->samples->classes[c]));
     put(m, o, "faces", count(faces));
     put(m, o, "precision", real(called ? (double)right / (double)called : NAN));
     put(m, o, "recall", real(tested ? (double)right / (double)tested : NAN));
@@ -300,9 +290,9 @@ static json_t *provenance(maker *m)
     for (size_t i = 0; i < r->n_models; i++) {
         json_t *model = json_object();
 
-        put(m, model, "role", text(r->models[i].role));
-        put(m, model, "name", text(r->models[i].name));
-        put(m, model, "licence", text(r->models[i].licence));
+        put(m, model, "role", fm_json_text(r->models[i].role));
+        put(m, model, "name", fm_json_text(r->models[i].name));
+        put(m, model, "licence", fm_json_text(r->models[i].licence));
         put(m, model, "sha256", digest(&r->models[i].sha256));
         add(m, models, model);
     }
@@ -322,11 +312,11 @@ static json_t *host(maker *m)
     struct utsname u;
 
     if (uname(&u) == 0) {
-        put(m, o, "system", text(u.sysname));
-        put(m, o, "release", text(u.release));
-        put(m, o, "machine", text(u.machine));
+        put(m, o, "system", fm_json_text(u.sysname));
+        put(m, o, "release", fm_json_text(u.release));
+        put(m, o, "machine", fm_json_text(u.machine));
     }
-    put(m, o, "processor", text(fm_cpu_model()));
+    put(m, o, "processor", fm_json_text(fm_cpu_model()));
     put(m, o, "kernels", json_string(fm_isa_name(fm_cpu_isa())));
     return o;
 }
@@ -372,7 +362,7 @@ static json_t *whole(maker *m, const fm_subgroup *groups, size_t n_groups)
 
     for (size_t i = 0; i < n_groups; i++)
         add(m, subgroups, subgroup(m, &groups[i]));
-    put(m, o, "name", text(m->r->study->name));
+    put(m, o, "name", fm_json_text(m->r->study->name));
     put(m, o, "counts", counts(m));
     put(m, o, "metrics", metrics(m));
     put(m, o, "folds", folds(m));
