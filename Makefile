@@ -160,6 +160,13 @@ $B/bench/match: $B/bench/match.o $B/libfacemill.a
 bench-match: $B/bench/match  ## processor time and memory of matching 100,000 cases with 1,000,000 controls
 	@$B/bench/match $(BENCH)
 
+$B/bench/evaluate: $B/bench/evaluate.o $B/libfacemill.a
+	@echo "  LINK  $@"
+	$Q$(MPICC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
+
+bench-evaluate: $B/bench/evaluate $B/facemill  ## wall time of the stage evaluate on 16,248 faces; BENCH="2 svm": on two ranks, svm alone
+	@$B/bench/evaluate $B/facemill $(BENCH)
+
 $B/bench/network_timer: $B/bench/network_timer.o $B/libfacemill.a
 	@echo "  LINK  $@"
 	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -181,4 +188,4 @@ help:  ## this list
 -include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d \
          $(addprefix $B/tests/,check.d oracle.d json.d pictures.d onnx_models.d alloc.d fuzz/seeds.d peers/cases.d) \
          $(addprefix $B/tests/coordinator/,crew.d bench.d memory.d simulated.d) \
-         $(addprefix $B/bench/,bench.d match.d network_timer.d)
+         $(addprefix $B/bench/,bench.d evaluate.d match.d network_timer.d)
