@@ -44,7 +44,6 @@ TEST_BIN := $(TEST_SRC:%.c=$B/%)
 HEADERS  := $(wildcard */*.h */*/*.h)
 
 .PHONY: all tests check check-unit check-system check-peers soak demo bench bench-networks fuzz lint install clean help
-.PHONY: all tests check check-unit check-system soak demo bench fuzz lint install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -141,16 +140,19 @@ lint: $(HEADERS:%.h=$B/headers/%.ok) $B/libfacemill.a  ## layers, headers that c
 $B/headers/%.ok: %.h
 	$Qmkdir -p $(@D) && $(MPICC) $(CFLAGS) -x c -c -o /dev/null -include $< /dev/null && touch $@
 
-# The peer is built for this very processor, so that dlib is compared at its best.
+# Peers are built for this very processor, so that they are compared at their best, and so is what measures its peak.
 $B/bench/dlib_peer.o: bench/dlib_peer.cpp bench/dlib_peer.h
 	@echo "  CXX   $<"
-	$Qsh bench/peers && mkdir -p $(@D) && $(CXX) -std=c++14 -O3 -march=native -DNDEBUG -I. -c -o $@ $<
+	$Qsh bench/peers dlib && mkdir -p $(@D) && $(CXX) -std=c++14 -O3 -march=native -DNDEBUG -I. -c -o $@ $<
 
-$B/bench/bench: $B/bench/bench.o $B/bench/dlib_peer.o $B/libfacemill.a
+$B/bench/peak.o: CFLAGS += -march=native -ffp-contract=fast
+
+$B/bench/bench: $(addprefix $B/bench/,bench.o inputs.o rounds.o peak.o python_peer.o dlib_peer.o) $B/libfacemill.a
 	@echo "  LINK  $@"
 	$Q$(CXX) $(LDFLAGS) -o $@ $^ -ldlib -lblas -llapack $(LDLIBS)
 
-bench: $B/bench/bench  ## speed beside dlib's, by turns on one core; BENCH="--json --rounds 9 --only encode"
+bench: $B/bench/bench  ## speed beside dlib, ONNX Runtime, face_recognition, by turns on one core; BENCH="--json --rounds 9 --only encoder"
+	@sh bench/peers python build/bench/venv
 	@OPENBLAS_NUM_THREADS=1 $B/bench/bench $(BENCH)
 
 $B/bench/match: $B/bench/match.o $B/libfacemill.a
@@ -189,3 +191,4 @@ help:  ## this list
          $(addprefix $B/tests/,check.d oracle.d json.d pictures.d onnx_models.d alloc.d fuzz/seeds.d peers/cases.d) \
          $(addprefix $B/tests/coordinator/,crew.d bench.d memory.d simulated.d) \
          $(addprefix $B/bench/,bench.d evaluate.d match.d network_timer.d)
+         $(addprefix $B/bench/,bench.d inputs.d rounds.d peak.d python_peer.d match.d network_timer.d)

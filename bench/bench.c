@@ -1,278 +1,389 @@
-/* usage: bench [--json] [--rounds N] [--only detect|encode]
+/* usage: bench [--json] [--rounds N] [--only WORD]
  *
- * facemill and dlib on the same photographs and chips, in one process on one
- * core, by turns: each round measures both, so that whatever else the machine
- * does meets both, and the ratio of a round is what counts.  Before anything is
- * measured the two must agree on the results. */
+ * facemill and its peers on the same photographs, chips and networks, on one
+ * core, by turns, in processor time.  dlib is in this process, Python's peers in
+ * one of their own on the same core, which waits while it is not asked.  Before
+ * anything is measured both sides must agree on the results. */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <math.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/buf.h"
 #include "base/cpu.h"
 #include "base/file.h"
 #include "bench/dlib_peer.h"
-#include "worker/face/chip.h"
-#include "worker/face/detector.h"
-#include "worker/face/landmarks.h"
-#include "worker/image/decode.h"
-#include "worker/net/encoder.h"
+#include "bench/inputs.h"
+#include "bench/peak.h"
+#include "bench/python_peer.h"
+#include "bench/rounds.h"
+#include "worker/net/network.h"
 
-enum { PHOTOGRAPHS_MAX = 64, ROUNDS_MAX = 200, CHIP_BYTES = FM_ENCODER_CHIP * FM_ENCODER_CHIP * 3 };
+enum { BATCH = FM_ENCODER_BATCH, SEVERAL = 8, PICTURE = 3 * 224 * 224 };
+
+/* Plain multiplications and additions: of the encoder a face, of the others a picture. */
+static const double encoder_flops = 541.6e6, resnet50_flops = 8.18e9, mobilenet_flops = 0.6e9;
 
 typedef struct {
-    fm_image photographs[PHOTOGRAPHS_MAX];
-    size_t n_photographs;
-    uint8_t chips[FM_ENCODER_BATCH][CHIP_BYTES];
-    const uint8_t *chip[FM_ENCODER_BATCH];
-    fm_detector *detector;
+    fm_network *net;
+    fm_buf file;
+    fm_tensor in, out[1];
+} bench_network;
+
+typedef struct {
+    bench_inputs in;
+    const char *folder, *task;          /* the Python peer's */
     fm_encoder *encoder;
-    float codes[FM_ENCODER_BATCH][FM_ENCODER_WIDTH], dlib_codes[FM_ENCODER_BATCH][FM_ENCODER_EMBEDDING];
+    float codes[FACES_MAX][FM_ENCODER_WIDTH];
+    float embeddings[FACES_MAX][FM_ENCODER_EMBEDDING];      /* a peer's */
+    const uint8_t *chips[FACES_MAX];
+    size_t n_codes;
+    fm_point points[FACES_MAX][FACE_POINTS];
+    int32_t dlib_points[FACES_MAX][DLIB_PEER_POINTS][2];
+    bench_network resnet50, mobilenet, *network;
 } bench;
 
-typedef struct {
-    const char *name, *unit;
-    double per_run;             /* units of work in a run */
-    void (*ours)(bench *b);
-    void (*dlibs)(bench *b);
-    int repeat;                 /* runs of ours in a round */
-} comparison;
-
-static void stop(const char *what, const fm_err *err)
+static double timed(void (*run)(bench *b), bench *b, int times)
 {
-    fprintf(stderr, "bench: %s%s%s\n", what, err && err->text[0] ? ": " : "", err ? err->text : "");
-    exit(1);
+    double start = peak_seconds();
+
+    for (int i = 0; i < times; i++)
+        run(b);
+    return (peak_seconds() - start) / times;
 }
 
-static const char *model_path(const char *name)
-{
-    static char path[FM_PATH_MAX];
-    const char *root = getenv("FACEMILL_MODELS");
+/* A side that is a function of the bench. */
+#define SIDE(name)                                      \
+    static double name##_timed(void *b, int times)      \
+    {                                                   \
+        return timed(name, b, times);                   \
+    }
 
-    snprintf(path, sizeof path, "%s/%s", root ? root : "models/cache", name);
-    if (!fm_path_exists(path))
-        snprintf(path, sizeof path, "models/%s", name);
-    return path;
+static double python(void *b, int times)
+{
+    return python_peer_run(((bench *)b)->task, times);
 }
 
-static fm_buf read_model(const char *name)
+static void encode(bench *b, const uint8_t *const *chips, size_t n)
 {
-    fm_buf b = FM_BUF_INIT;
     fm_err err = FM_ERR_INIT;
 
-    if (fm_file_read(model_path(name), 1u << 28, &b, &err) != 0)
-        stop("run ./setup first", &err);
-    return b;
+    if (fm_encoder_run(b->encoder, chips, n, b->codes[0], &err) != 0)
+        bench_stop("encoder", &err);
 }
 
-static void read_photograph(bench *b, const char *path)
+static void encode_batch(bench *b)
 {
-    fm_decode_limits limits = {1u << 26, false};
-    fm_decode_info info;
-    fm_buf file = FM_BUF_INIT;
-
-    if (fm_file_read(path, 1u << 28, &file, NULL) == 0 &&
-        fm_image_decode(file.data, file.size, &limits, &b->photographs[b->n_photographs], &info, NULL) == 0)
-        b->n_photographs++;
-    fm_buf_fini(&file);
+    encode(b, b->in.chips, BATCH);
 }
+SIDE(encode_batch)
 
-/* Those of $FACEMILL_DATA/faces, or the portraits that ./setup fetched. */
-static void read_photographs(bench *b)
+static void encode_one(bench *b)
 {
-    const char *data = getenv("FACEMILL_DATA");
-    char folder[FM_PATH_MAX], path[FM_PATH_MAX];
-    struct dirent **entries;
-    int n;
-
-    snprintf(folder, sizeof folder, "%s", model_path("photos"));
-    if (data)
-        snprintf(folder, sizeof folder, "%s/faces", data);
-    n = scandir(folder, &entries, NULL, alphasort);
-    for (int i = 0; i < n; i++) {
-        if (entries[i]->d_name[0] != '.' && b->n_photographs < PHOTOGRAPHS_MAX &&
-            fm_path_join(path, sizeof path, folder, entries[i]->d_name, NULL) == 0)
-            read_photograph(b, path);
-        free(entries[i]);
-    }
-    if (n < 0 || b->n_photographs == 0)
-        stop("no photographs: run ./setup, or set FACEMILL_DATA", NULL);
-    free(entries);
+    encode(b, b->in.chips, 1);
 }
+SIDE(encode_one)
 
-/* A batch of chips of the faces that are found, from the first again when they are fewer. */
-static void cut_chips(bench *b)
+static void encode_dlib(bench *b)
 {
-    fm_buf file = read_model("shape_predictor_5_face_landmarks.dat"), packed = FM_BUF_INIT;
-    fm_landmarks *l = NULL;
-    size_t n = 0;
-
-    if (fm_landmarks_pack(file.data, file.size, &packed, NULL) != 0 ||
-        fm_landmarks_open(packed.data, packed.size, &l, NULL) != 0)
-        stop("the landmark model cannot be read", NULL);
-    for (size_t i = 0; i < b->n_photographs && n < FM_ENCODER_BATCH; i++) {
-        const fm_face_box *boxes;
-        size_t n_boxes = 0;
-
-        fm_detector_find(b->detector, &b->photographs[i], 0, &boxes, &n_boxes, NULL);
-        for (size_t f = 0; f < n_boxes && n < FM_ENCODER_BATCH; f++) {
-            fm_point points[5];
-            fm_similarity s;
-
-            fm_landmarks_find(l, &b->photographs[i], &boxes[f], points);
-            if (fm_chip_transform(points, 5, FM_ENCODER_CHIP, 0.25, &s, NULL) == 0 &&
-                fm_chip_extract(&b->photographs[i], &s, FM_ENCODER_CHIP, b->chips[n], NULL) == 0)
-                n++;
-        }
-    }
-    if (n == 0)
-        stop("no faces in the photographs", NULL);
-    for (size_t i = n; i < FM_ENCODER_BATCH; i++)
-        memcpy(b->chips[i], b->chips[i - n], CHIP_BYTES);
-    fm_landmarks_close(l);
-    fm_buf_fini(&packed);
-    fm_buf_fini(&file);
+    dlib_peer_encode(b->embeddings[0]);
 }
+SIDE(encode_dlib)
 
-static void open_models(bench *b)
+static void network(bench *b)
 {
-    fm_buf filters = read_model("frontal_hog.f32"), network = read_model("dlib_face_recognition_resnet_model_v1.dat");
-    fm_buf packed = FM_BUF_INIT;
     fm_err err = FM_ERR_INIT;
-    void *memory;
 
-    if (fm_detector_create(filters.data, filters.size, fm_cpu_isa(), &b->detector, &err) != 0 ||
-        fm_encoder_pack(network.data, network.size, fm_cpu_isa(), &packed, &err) != 0)
-        stop("models", &err);
-    memory = aligned_alloc(64, (packed.size + 63) & ~(size_t)63);
-    if (!memory)
-        stop("no memory", NULL);
-    memcpy(memory, packed.data, packed.size);
-    if (fm_encoder_open(memory, packed.size, &b->encoder, &err) != 0 ||
-        dlib_peer_open(model_path("dlib_face_recognition_resnet_model_v1.dat")) != 0)
-        stop("models", &err);
-    fm_buf_fini(&packed);
-    fm_buf_fini(&network);
-    fm_buf_fini(&filters);
+    if (fm_network_run(b->network->net, &b->network->in, b->network->out, &err) != 0)
+        bench_stop("network", &err);
 }
+SIDE(network)
 
-static size_t detect_one(bench *b, size_t i)
+static void detect(bench *b)
 {
     const fm_face_box *boxes;
-    size_t n = 0;
+    fm_err err = FM_ERR_INIT;
+    size_t n;
 
-    if (fm_detector_find(b->detector, &b->photographs[i], 0, &boxes, &n, NULL) != 0)
-        stop("detection failed", NULL);
-    return n;
+    for (size_t i = 0; i < b->in.n_photographs; i++)
+        if (fm_detector_find(b->in.detector, &b->in.photographs[i].image, 0, &boxes, &n, &err) != 0)
+            bench_stop("detector", &err);
+}
+SIDE(detect)
+
+static void detect_dlib(bench *b)
+{
+    for (size_t i = 0; i < b->in.n_photographs; i++)
+        dlib_peer_detect(i, NULL, 0);
+}
+SIDE(detect_dlib)
+
+static void landmarks(bench *b)
+{
+    for (size_t i = 0; i < b->in.n_faces; i++)
+        fm_landmarks_find(fm_models_landmarks(b->in.models), &b->in.photographs[b->in.faces[i].photograph].image,
+                          &b->in.faces[i].box, b->points[i]);
+}
+SIDE(landmarks)
+
+static void landmarks_dlib(bench *b)
+{
+    dlib_peer_landmarks(b->dlib_points[0][0]);
+}
+SIDE(landmarks_dlib)
+
+/* Photographs' bytes to codes; chips of all photographs are encoded together, as workers do. */
+static void pipeline(bench *b)
+{
+    fm_photo photos[PHOTOGRAPHS_MAX];
+    fm_err err = FM_ERR_INIT;
+
+    b->n_codes = 0;
+    for (size_t i = 0; i < b->in.n_photographs; i++) {
+        const fm_buf *file = &b->in.photographs[i].file;
+
+        if (fm_preprocess(b->in.preprocessor, file->data, file->size, &photos[i], &err) != 0)
+            bench_stop("a photograph", &err);
+        for (uint32_t f = 0; f < photos[i].n_faces && b->n_codes < FACES_MAX; f++)
+            b->chips[b->n_codes++] = photos[i].faces[f].chip;
+    }
+    encode(b, b->chips, b->n_codes);
+    for (size_t i = 0; i < b->in.n_photographs; i++)
+        fm_photo_fini(&photos[i]);
+}
+SIDE(pipeline)
+
+static void pipeline_dlib(bench *b)
+{
+    dlib_peer_pipeline(b->embeddings[0], FACES_MAX);
+}
+SIDE(pipeline_dlib)
+
+/* Largest difference of two vectors by the largest of the second. */
+static double difference(const float *a, const float *b, size_t n)
+{
+    double largest = 0, apart = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        apart = fmax(apart, fabs((double)a[i] - b[i]));
+        largest = fmax(largest, fabs(b[i]));
+    }
+    return apart / largest;
 }
 
-static void detect_ours(bench *b)
+/* The first n faces' codes are those in b->embeddings. */
+static void codes_agree(const bench *b, size_t n, double allowed, const char *who)
 {
-    for (size_t i = 0; i < b->n_photographs; i++)
-        detect_one(b, i);
+    for (size_t i = 0; i < n; i++)
+        if (!(difference(b->codes[i], b->embeddings[i], FM_ENCODER_EMBEDDING) <= allowed))
+            bench_stop(who, NULL);
 }
 
-static void detect_dlibs(bench *b)
+/* What a Python task gave: floats, or the program ends. */
+static fm_buf python_result(bench *b, const char *task)
 {
-    for (size_t i = 0; i < b->n_photographs; i++)
-        dlib_peer_detect(i);
+    char path[FM_PATH_MAX];
+
+    python_peer_run(task, 1);
+    snprintf(path, sizeof path, "%s/%s.f32", b->folder, task);
+    return bench_read(path);
 }
 
-static void encode_ours(bench *b)
+static void agree_detection(bench *b)
 {
-    if (fm_encoder_run(b->encoder, b->chip, FM_ENCODER_BATCH, b->codes[0], NULL) != 0)
-        stop("encoding failed", NULL);
+    dlib_peer_box boxes[FACES_MAX];
+    size_t face = 0;
+
+    for (size_t i = 0; i < b->in.n_photographs; i++) {
+        size_t n = dlib_peer_detect(i, boxes, FACES_MAX);
+
+        for (size_t k = 0; k < n; k++, face++) {
+            const fm_face_box *ours = &b->in.faces[face].box;
+
+            if (face >= b->in.n_faces || b->in.faces[face].photograph != i || ours->left != boxes[k].left ||
+                ours->top != boxes[k].top || ours->right != boxes[k].right || ours->bottom != boxes[k].bottom)
+                bench_stop("dlib finds other boxes", NULL);
+        }
+    }
+    if (face != b->in.n_faces)
+        bench_stop("dlib finds fewer faces", NULL);
 }
 
-static void encode_dlibs(bench *b)
+static void agree_landmarks(bench *b)
 {
-    dlib_peer_encode(b->dlib_codes[0]);
+    landmarks(b);
+    landmarks_dlib(b);
+    for (size_t i = 0; i < b->in.n_faces; i++)
+        for (int p = 0; p < FACE_POINTS; p++)
+            if (b->points[i][p].x != b->dlib_points[i][p][0] || b->points[i][p].y != b->dlib_points[i][p][1])
+                bench_stop("dlib places landmarks elsewhere", NULL);
+}
+
+static void agree_encoder_dlib(bench *b)
+{
+    encode_batch(b);
+    encode_dlib(b);
+    codes_agree(b, BATCH, 1e-4, "dlib's codes differ");
+}
+
+static void agree_encoder_python(bench *b)
+{
+    fm_buf out = python_result(b, b->task);
+    size_t n = out.size / sizeof b->embeddings[0];
+
+    memcpy(b->embeddings[0], out.data, n * sizeof b->embeddings[0]);
+    encode(b, b->in.chips, n);
+    codes_agree(b, n, 1e-4, "ONNX Runtime's codes differ");
+    fm_buf_fini(&out);
+}
+
+static void agree_pipeline_dlib(bench *b)
+{
+    size_t n = dlib_peer_pipeline(b->embeddings[0], FACES_MAX);
+
+    pipeline(b);
+    if (n != b->n_codes)
+        bench_stop("dlib's pipeline finds another number of faces", NULL);
+    codes_agree(b, n, 1e-3, "dlib's pipeline gives other codes");
+}
+
+/* face_recognition cuts boxes to the photograph, so faces at its edge come out a little different: only a rough bound. */
+static void agree_pipeline_python(bench *b)
+{
+    fm_buf out = python_result(b, b->task);
+    size_t n = out.size / sizeof b->embeddings[0];
+
+    if (n > FACES_MAX)
+        bench_stop("face_recognition finds too many faces", NULL);
+    memcpy(b->embeddings[0], out.data, n * sizeof b->embeddings[0]);
+    pipeline(b);
+    if (n != b->n_codes)
+        bench_stop("face_recognition finds another number of faces", NULL);
+    codes_agree(b, n, 0.2, "face_recognition gives other codes");
+    fm_buf_fini(&out);
+}
+
+static void open_network(bench *b, bench_network *n)
+{
+    const fm_network_options options = {.isa = fm_cpu_isa()};
+    char path[FM_PATH_MAX];
+    fm_err err = FM_ERR_INIT;
+    float *picture = malloc((size_t)SEVERAL * PICTURE * sizeof *picture);
+
+    snprintf(path, sizeof path, "%s/%s.onnx", b->folder, b->task);
+    n->file = bench_read(path);
+    if (!picture || fm_network_load(n->file.data, n->file.size, &options, &n->net, &err) != 0)
+        bench_stop(b->task, &err);
+    for (size_t i = 0; i < (size_t)SEVERAL * PICTURE; i++)
+        picture[i] = (float)(i * 7919 % 2000) / 1000 - 1;
+    fm_network_input(n->net, 0, &n->in);
+    n->in.dims[0] = SEVERAL;
+    n->in.data = picture;
+}
+
+static void agree_network(bench *b)
+{
+    fm_buf theirs = python_result(b, b->task);
+
+    b->network = strcmp(b->task, "resnet50") == 0 ? &b->resnet50 : &b->mobilenet;
+    if (!b->network->net)
+        open_network(b, b->network);
+    network(b);
+    if (theirs.size != fm_tensor_bytes(b->network->out) ||
+        difference(fm_tensor_f32(b->network->out), (const float *)(const void *)theirs.data, theirs.size / 4) > 1e-3)
+        bench_stop("ONNX Runtime's results differ", NULL);
+    fm_buf_fini(&theirs);
 }
 
 static void hand_to_dlib(bench *b)
 {
-    for (size_t i = 0; i < b->n_photographs; i++)
-        dlib_peer_add_photograph(b->photographs[i].pixels, b->photographs[i].width, b->photographs[i].height);
-    for (size_t i = 0; i < FM_ENCODER_BATCH; i++) {
-        b->chip[i] = b->chips[i];
-        dlib_peer_add_chip(b->chips[i], FM_ENCODER_CHIP);
+    char network_path[FM_PATH_MAX];
+
+    snprintf(network_path, sizeof network_path, "%s", bench_model_path("dlib_face_recognition_resnet_model_v1.dat"));
+    if (dlib_peer_open(network_path, bench_model_path("shape_predictor_68_face_landmarks.dat")) != 0)
+        exit(1);
+    for (size_t i = 0; i < b->in.n_photographs; i++) {
+        const bench_photograph *p = &b->in.photographs[i];
+
+        dlib_peer_add_photograph(p->image.pixels, p->image.width, p->image.height, p->file.data, p->file.size);
     }
-}
+    for (size_t i = 0; i < b->in.n_faces; i++) {
+        const fm_face_box *box = &b->in.faces[i].box;
 
-/* Nothing is worth measuring when the results differ. */
-static void agree(bench *b)
-{
-    double difference = 0, length = 0;
-
-    for (size_t i = 0; i < b->n_photographs; i++)
-        if (detect_one(b, i) != dlib_peer_detect(i))
-            stop("dlib finds another number of faces", NULL);
-    encode_ours(b);
-    encode_dlibs(b);
-    for (int i = 0; i < FM_ENCODER_BATCH; i++)
-        for (int k = 0; k < FM_ENCODER_EMBEDDING; k++) {
-            difference += pow((double)b->codes[i][k] - b->dlib_codes[i][k], 2);
-            length += pow(b->dlib_codes[i][k], 2);
-        }
-    if (!(difference <= 1e-8 * length))
-        stop("dlib's codes differ", NULL);
-}
-
-/* Processor time: what others run on the same core does not count. */
-static double seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double time_of(bench *b, void (*run)(bench *), int repeat)
-{
-    double start = seconds();
-
-    for (int i = 0; i < repeat; i++)
-        run(b);
-    return (seconds() - start) / repeat;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static void compare(bench *b, const comparison *c, int rounds, bool json, bool first)
-{
-    double ours[ROUNDS_MAX], dlibs[ROUNDS_MAX], ratio[ROUNDS_MAX];
-
-    for (int r = 0; r < rounds; r++) {
-        if (r % 2)
-            dlibs[r] = time_of(b, c->dlibs, 1);
-        ours[r] = time_of(b, c->ours, c->repeat);
-        if (r % 2 == 0)
-            dlibs[r] = time_of(b, c->dlibs, 1);
-        ratio[r] = dlibs[r] / ours[r];
+        dlib_peer_add_box(b->in.faces[i].photograph, (dlib_peer_box){box->left, box->top, box->right, box->bottom});
     }
-    qsort(ours, (size_t)rounds, sizeof *ours, ascending);
-    qsort(dlibs, (size_t)rounds, sizeof *dlibs, ascending);
-    qsort(ratio, (size_t)rounds, sizeof *ratio, ascending);
+    for (size_t i = 0; i < BATCH; i++)
+        dlib_peer_add_chip(b->in.chips[i], FM_ENCODER_CHIP);
+}
+
+typedef struct {
+    bench_row row;
+    const char *task;               /* NULL: the peer is dlib in this process */
+    void (*agree)(bench *b);        /* ends the program when results differ */
+} comparison;
+
+static void compare(bench *b, comparison *c, bench_table *t, int rounds)
+{
+    char peer[160] = "dlib 19.24, Debian's";
+    bench_result r;
+
+    b->task = c->task;
+    c->row.context = b;
+    if (c->task && !python_peer_has(c->task, peer, sizeof peer)) {
+        bench_table_absent(t, &c->row, peer);
+        return;
+    }
+    c->agree(b);
+    r = bench_measure(&c->row, rounds);
+    bench_table_row(t, &c->row, peer, &r);
+}
+
+/* The table of docs/performance.md; bars and goals are this project's. */
+static void compare_all(bench *b, bench_table *t, int rounds, const char *only)
+{
+    double photographs = (double)b->in.n_photographs, faces = (double)b->in.n_faces;
+    /* Five filters of 31 planes of 100 cells, over all levels of a 6:5 pyramid. */
+    double filters = b->in.pixels / 64 * 36 / 11 * 5 * 31 * 100 * 2;
+    /* Fifteen passes of 500 trees, a leaf of each read. */
+    double leaves = faces * 15 * 500 * FACE_POINTS * 2 * sizeof(float);
+    comparison all[] = {
+        {{"encoder, batch 16", "dlib", "face", BATCH, BATCH * encoder_flops, 0, 8, 12, encode_batch_timed,
+          encode_dlib_timed, NULL}, NULL, agree_encoder_dlib},
+        {{"encoder, batch 16", "ONNX Runtime", "face", BATCH, BATCH * encoder_flops, 0, 1.5, 2.2, encode_batch_timed,
+          python, NULL}, "encoder16", agree_encoder_python},
+        {{"encoder, batch 1", "ONNX Runtime", "face", 1, encoder_flops, 0, 1.2, 1.8, encode_one_timed, python, NULL},
+         "encoder1", agree_encoder_python},
+        {{"ResNet-50, batch 8", "ONNX Runtime", "picture", SEVERAL, SEVERAL * resnet50_flops, 0, 0.9, 1.2, network_timed,
+          python, NULL}, "resnet50", agree_network},
+        {{"MobileNet-v2, batch 8", "ONNX Runtime", "picture", SEVERAL, SEVERAL * mobilenet_flops, 0, 0.9, 1.2,
+          network_timed, python, NULL}, "mobilenet_v2", agree_network},
+        {{"detection", "dlib", "photograph", photographs, filters, 0, 5, 10, detect_timed, detect_dlib_timed, NULL}, NULL,
+         agree_detection},
+        {{"landmarks, 68 points", "dlib", "face", faces, 0, leaves, 3, 6, landmarks_timed, landmarks_dlib_timed, NULL},
+         NULL, agree_landmarks},
+        {{"photograph to code", "dlib", "photograph", photographs, 0, 0, 5, 10, pipeline_timed, pipeline_dlib_timed, NULL},
+         NULL, agree_pipeline_dlib},
+        {{"photograph to code", "face_recognition", "photograph", photographs, 0, 0, 6, 12, pipeline_timed, python, NULL},
+         "face_recognition", agree_pipeline_python}};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strstr(all[i].row.name, only) || strstr(all[i].row.peer, only))
+            compare(b, &all[i], t, rounds);
+}
+
+static void print_machine(const bench *b, const bench_table *t, bool json)
+{
+    const bench_inputs *in = &b->in;
+
     if (json)
-        printf("%s\"%s\": {\"unit\": \"ms a %s\", \"facemill\": %.4f, \"dlib\": %.4f, \"ratio\": %.3f, \"ratio_low\": %.3f, "
-               "\"ratio_high\": %.3f, \"rounds\": %d}", first ? "" : ", ", c->name, c->unit,
-               1e3 * ours[rounds / 2] / c->per_run, 1e3 * dlibs[rounds / 2] / c->per_run, ratio[rounds / 2], ratio[0],
-               ratio[rounds - 1], rounds);
+        printf("{\"isa\": \"%s\", \"peak_flops\": %.5g, \"peak_bytes\": %.5g, \"photographs\": %zu, \"doubled\": %zu, "
+               "\"megapixels\": %.4g, \"faces\": %zu, \"rows\": [\n  ", fm_isa_name(fm_cpu_isa()), t->peak_flops,
+               t->peak_bytes, in->n_photographs, in->n_doubled, in->pixels / 1e6, in->n_faces);
     else
-        printf("%-8s %8.3f ms a %s, dlib %8.3f: %.2f times as fast (%.2f to %.2f in %d rounds)\n", c->name,
-               1e3 * ours[rounds / 2] / c->per_run, c->unit, 1e3 * dlibs[rounds / 2] / c->per_run, ratio[rounds / 2],
-               ratio[0], ratio[rounds - 1], rounds);
+        printf("One core, %s: %.1f GFLOP/s in registers, %.1f GB/s read from memory.\n%zu photographs (%zu of them doubled "
+               "to be large enough), %.1f megapixels, %zu faces.  Processor time; medians.\n", fm_isa_name(fm_cpu_isa()),
+               t->peak_flops / 1e9, t->peak_bytes / 1e9, in->n_photographs, in->n_doubled, in->pixels / 1e6, in->n_faces);
     fflush(stdout);
 }
 
@@ -289,41 +400,34 @@ static void stay_on_one_core(void)
 int main(int argc, char **argv)
 {
     static bench b;
-    const char *only = "";
-    bool json = false;
+    bench_table table = {.first = true};
+    const char *only = "", *python_path = getenv("PEERS_PYTHON");
     int rounds = 9;
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
-            json = true;
+            table.json = true;
         else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
             rounds = atoi(argv[++i]);
         else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
             only = argv[++i];
         else
-            stop("usage: bench [--json] [--rounds N] [--only detect|encode]", NULL);
+            bench_stop("usage: bench [--json] [--rounds N] [--only WORD of a name or peer]", NULL);
     }
     if (rounds < 1 || rounds > ROUNDS_MAX)
-        stop("--rounds: expected 1 to 200", NULL);
+        bench_stop("--rounds: expected 1 to 200", NULL);
     stay_on_one_core();
-    read_photographs(&b);
-    open_models(&b);
-    cut_chips(&b);
+    b.folder = "build/bench/work";
+    bench_inputs_read(&b.in, b.folder);
+    b.encoder = fm_models_encoder(b.in.models);
     hand_to_dlib(&b);
-    agree(&b);
-
-    comparison all[] = {{"detect", "photograph", (double)b.n_photographs, detect_ours, detect_dlibs, 1},
-                        {"encode", "face", FM_ENCODER_BATCH, encode_ours, encode_dlibs, 4}};
-    bool first = true;
-
-    if (json)
-        printf("{\"isa\": \"%s\", \"photographs\": %zu, ", fm_isa_name(fm_cpu_isa()), b.n_photographs);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (!*only || strcmp(only, all[i].name) == 0) {
-            compare(&b, &all[i], rounds, json, first);
-            first = false;
-        }
-    if (json)
-        printf("}\n");
+    python_peer_start(python_path ? python_path : "build/bench/venv/bin/python", "bench/peers.py", b.folder);
+    table.peak_flops = peak_flops();
+    table.peak_bytes = peak_bytes();
+    print_machine(&b, &table, table.json);
+    bench_table_heading(&table);
+    compare_all(&b, &table, rounds, only);
+    if (table.json)
+        printf("\n]}\n");
     return 0;
 }
