@@ -9,8 +9,12 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "coordinator/learn/evaluation.h"
+#include "coordinator/repair.h"
 #include "jobs/json_text.h"
+#include "jobs/road.h"
+#include "jobs/stop.h"
 #include "jobs/verbs.h"
+#include "jobs/verify_store.h"
 #include "storage/keys.h"
 #include "storage/store.h"
 
@@ -76,17 +80,27 @@ int fm_verb_digest(int argc, char **argv)
 /* What verify found; every wrong thing is said at once or kept for the JSON. */
 typedef struct {
     json_t *wrong;
+    json_t *segments;           /* names of damaged ones: keys of an object */
     bool json;
     uint64_t records, damaged;
 } findings;
 
-static void wrong(void *ctx, const char *what)
+static void wrong_in(void *ctx, const char *segment, const char *what)
 {
     findings *f = ctx;
 
+    if (!what)
+        return;
+    if (segment)
+        json_object_set_new(f->segments, segment, json_true());
     json_array_append_new(f->wrong, fm_json_text(what));
     if (!f->json)
         printf("%s\n", what);
+}
+
+static void wrong(findings *f, const char *what)
+{
+    wrong_in(f, NULL, what);
 }
 
 /* The digest that results.json speaks of is the store's. */
@@ -129,22 +143,75 @@ static void check_evaluation(const char *out, findings *f)
         fm_evaluation_fini(&e);
 }
 
+static void begin_findings(findings *f)
+{
+    json_decref(f->wrong);
+    json_decref(f->segments);
+    f->wrong = json_array();
+    f->segments = json_object();
+    f->records = f->damaged = 0;
+}
+
 static int verify(const char *out, findings *f, fm_err *err)
 {
     char dir[FM_PATH_MAX];
-    fm_store *store = NULL;
     int rc = fm_path_join(dir, sizeof dir, out, "store", err);
 
+    begin_findings(f);
     if (rc == 0)
-        rc = fm_store_open(dir, &store, err);
-    if (rc == 0)
-        rc = fm_store_verify(store, wrong, f, &f->records, &f->damaged, err);
-    fm_store_close(store);
+        rc = fm_verify_store(dir, wrong_in, f, &f->records, &f->damaged, err);
     if (rc != 0)
         return rc;
     check_results(out, f);
     check_evaluation(out, f);
     return 0;
+}
+
+static bool is_whole(const findings *f)
+{
+    return json_array_size(f->wrong) == 0 && f->damaged == 0;
+}
+
+/* Take what is damaged out of the store. */
+static int take_out(const fm_road *road, const findings *f, fm_err *err)
+{
+    size_t n = 0, room = json_object_size(f->segments);
+    const char *scratch = road->study.scratch[0] ? road->study.scratch : NULL, **names, *name;
+    fm_repair_counts counts;
+    json_t *value;
+    int rc;
+
+    names = malloc((room + 1) * sizeof *names);
+    if (!names)
+        return fm_fail_nomem(err, "names of segments", room * sizeof *names);
+    json_object_foreach(f->segments, name, value)
+        names[n++] = name;
+    rc = fm_repair_run(road->store_dir, scratch, names, n, &counts, err);
+    free(names);
+    if (rc == 0)
+        fprintf(stderr, "repair: of %zu damaged segments %llu records were kept, %llu left out; %llu segments could not "
+                "be read\n", n, (unsigned long long)counts.kept, (unsigned long long)counts.gone,
+                (unsigned long long)counts.unreadable);
+    return rc;
+}
+
+/* Out with what is damaged, then the road to the end of the build.  An exit status. */
+static int repair(const char *study, const char *out, const findings *f, fm_err *err)
+{
+    const fm_road_options options = {.out = out};
+    fm_road *road;
+    int status, rc = fm_road_open(study, &options, &road, &status, err);
+
+    if (rc != 0)
+        return status;
+    fm_stop_install();
+    rc = take_out(road, f, err);
+    if (rc == 0)
+        status = fm_road_go(road, FM_STAGE_BUILD, err);
+    else
+        status = rc == -EAGAIN ? FM_EXIT_BUSY : FM_EXIT_FAILED;
+    fm_road_close(road);
+    return status;
 }
 
 static void print_findings(const findings *f)
@@ -166,28 +233,46 @@ static void print_findings(const findings *f)
     json_decref(all);
 }
 
+/* Verify, repair if that was asked for, verify again.  An exit status. */
+static int verify_and_repair(const char *out, const char *study, findings *f, fm_err *err)
+{
+    int status, rc = verify(out, f, err);
+
+    if (rc != 0)
+        return exit_of(rc);
+    if (study && !is_whole(f)) {
+        status = repair(study, out, f, err);
+        if (status != FM_EXIT_DONE)
+            return status;
+        if ((rc = verify(out, f, err)) != 0)
+            return exit_of(rc);
+    }
+    return is_whole(f) ? FM_EXIT_DONE : FM_EXIT_NOT_HELD;
+}
+
 int fm_verb_verify(int argc, char **argv)
 {
     findings f = {.json = false};
-    const fm_option options[] = {{"json", FM_OPT_FLAG, &f.json, 0, 0, NULL, "print the findings as JSON"}};
+    const char *study = NULL;
+    const fm_option options[] = {{"json", FM_OPT_FLAG, &f.json, 0, 0, NULL, "print the findings as JSON"},
+                                 {"repair", FM_OPT_STRING, &study, 0, 0, "STUDY.yaml",
+                                  "make again from its photographs what is damaged, then verify again"}};
     const fm_command command = {"verify OUT [options]",
                                 "Checks every record of the store by its hash, that the catalog's records are there, and that\n"
                                 "the results belong to them.  Names everything that is wrong; exit status 1 when something is.",
-                                options, 1, 1, 1};
+                                options, sizeof options / sizeof *options, 1, 1};
     const char *args[1];
     fm_err err = FM_ERR_INIT;
     int rc = fm_command_parse(&command, argc, argv, args, &err), status;
 
     if (rc != 0)
         return fm_command_exit(rc, &err);
-    f.wrong = json_array();
-    if ((rc = verify(args[0], &f, &err)) == 0) {
+    status = verify_and_repair(args[0], study, &f, &err);
+    if (status == FM_EXIT_DONE || (status == FM_EXIT_NOT_HELD && !err.text[0]))
         print_findings(&f);
-        status = json_array_size(f.wrong) || f.damaged ? FM_EXIT_NOT_HELD : FM_EXIT_DONE;
-    } else {
+    else
         fprintf(stderr, "facemill verify: %s\n", err.text);
-        status = exit_of(rc);
-    }
     json_decref(f.wrong);
+    json_decref(f.segments);
     return status;
 }

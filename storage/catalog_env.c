@@ -189,7 +189,7 @@ static int check_structure(fm_catalog *c, fm_err *err)
     for (int tries = 0; tries < CHECK_TRIES && rc == 0; tries++) {
         if ((rc = fm_catalog_read(c, &txn, err)) != 0)
             return rc;
-        rc = fm_pages_check(fd, c->dir, mdb_txn_id(txn), &pages, err);
+        rc = fm_pages_check(fd, c->dir, mdb_txn_id(txn), false, &pages, err);
         fm_catalog_read_end(c);
         if (rc != -EAGAIN)
             return rc;

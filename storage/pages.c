@@ -24,6 +24,8 @@
 #define DEPTH_MAX 32            /* LMDB's cursors go no deeper */
 #define NO_PAGE UINT64_MAX      /* root of an empty tree */
 
+#define KEY_BYTES_MAX 511       /* LMDB writes no longer ones */
+
 enum { PAGE_BRANCH = 0x01, PAGE_LEAF = 0x02, PAGE_META = 0x08 };
 enum { NODE_BIG = 0x01 };       /* the value has pages of its own */
 enum { TREE_INTEGER_KEY = 0x08, ENV_NOSUBDIR = 0x4000 };
@@ -52,7 +54,11 @@ typedef struct {
     uint8_t *pages;         /* one a level; owned */
     const tree *tree;
     bool free_pages;        /* values are lists of page numbers that LMDB follows */
+    bool only_grown;
     uint64_t branches, leaves, entries;     /* seen so far */
+    const uint8_t *bound;   /* the key that leads to the next leaf, n_bound long; NULL: no key does */
+    size_t n_bound, n_before;
+    uint8_t before[KEY_BYTES_MAX];          /* key of the leaf node seen last */
 } walk;
 
 static uint16_t u16_at(const uint8_t *p)
@@ -205,13 +211,44 @@ static uint64_t node_bytes(const uint8_t *node, bool leaf)
     return bytes + (bytes & 1);
 }
 
+static int compare_keys(const uint8_t *a, size_t n_a, const uint8_t *b, size_t n_b)
+{
+    int order = memcmp(a, b, n_a < n_b ? n_a : n_b);
+
+    return order ? order : (n_a > n_b) - (n_a < n_b);
+}
+
+/* Keys rise, and what branches say of them is so: a changed key would lead searches astray and harm nothing else.
+ * Where nothing was ever removed, the key that leads to a leaf is that of its first node. */
+static int check_order(walk *w, uint64_t page, const uint8_t *node)
+{
+    const uint8_t *key = node + NODE_HEADER;
+    size_t n = u16_at(node + 6);
+    int against_bound = w->bound ? compare_keys(key, n, w->bound, w->n_bound) : 0;
+
+    if (n > KEY_BYTES_MAX)
+        return damaged(w, page, "a key is longer than any that is written");
+    if (w->entries > 0 && compare_keys(w->before, w->n_before, key, n) >= 0)
+        return damaged(w, page, "its keys are out of order");
+    if (against_bound < 0 || (w->only_grown && against_bound != 0) ||
+        (w->bound && compare_keys(w->before, w->n_before, w->bound, w->n_bound) >= 0))
+        return damaged(w, page, "a key above it does not lead here");
+    w->bound = NULL;
+    memcpy(w->before, key, n);
+    w->n_before = n;
+    return 0;
+}
+
 static int check_leaf_node(walk *w, uint64_t page, const uint8_t *node)
 {
     uint32_t value_bytes = u16_at(node) | (uint32_t)u16_at(node + 2) << 16;
     const uint8_t *value = node + NODE_HEADER + u16_at(node + 6);
+    int rc;
 
     if ((u16_at(node + 4) & ~NODE_BIG) != 0 || (w->free_pages && u16_at(node + 6) != 8))
         return damaged(w, page, "a node of a kind that is never written");
+    if (!w->free_pages && (rc = check_order(w, page, node)) != 0)
+        return rc;
     w->entries++;
     if (u16_at(node + 4) & NODE_BIG)
         return check_big_value(w, page, value, value_bytes);
@@ -225,6 +262,25 @@ static int walk_child(walk *w, const uint8_t *node, unsigned level)
     uint64_t child = u16_at(node) | (uint64_t)u16_at(node + 2) << 16 | (uint64_t)u16_at(node + 4) << 32;
 
     return walk_page(w, child, level + 1);
+}
+
+/* The first node of a branch has no key: whatever leads to the branch leads there. */
+static int walk_children(walk *w, uint64_t page, const uint8_t *b, unsigned level, unsigned n)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < n && rc == 0; i++) {
+        const uint8_t *node = b + u16_at(b + PAGE_HEADER + 2 * i);
+
+        if (i == 0 && u16_at(node + 6) != 0 && !w->free_pages)
+            return damaged(w, page, "its first node has a key");
+        if (i > 0) {
+            w->bound = node + NODE_HEADER;
+            w->n_bound = u16_at(node + 6);
+        }
+        rc = walk_child(w, node, level);
+    }
+    return rc;
 }
 
 /* Counted against what the tree says it has, so that pages that point at each other cannot hold us. */
@@ -259,6 +315,8 @@ static int check_layout(const walk *w, uint64_t page, const uint8_t *b, bool lea
             return damaged(w, page, "a node leaves its page");
         used += bytes;
     }
+    if (used != w->page_bytes - upper)
+        return damaged(w, page, "its nodes do not fill their place");
     return 0;
 }
 
@@ -266,6 +324,7 @@ static int walk_page(walk *w, uint64_t page, unsigned level)
 {
     uint8_t *b = w->pages + (size_t)level * w->page_bytes;
     bool leaf = level + 1 == w->tree->depth;
+    unsigned nodes;
     int rc;
 
     if (page < 2 || page > w->last)
@@ -273,11 +332,11 @@ static int walk_page(walk *w, uint64_t page, unsigned level)
     if ((rc = count_page(w, page, leaf)) != 0 || (rc = read_page_bytes(w, page, 0, b, w->page_bytes)) != 0 ||
         (rc = check_layout(w, page, b, leaf)) != 0)
         return rc;
-    for (unsigned i = 0; i < (u16_at(b + 12) - (unsigned)PAGE_HEADER) / 2 && rc == 0; i++) {
-        const uint8_t *node = b + u16_at(b + PAGE_HEADER + 2 * i);
-
-        rc = leaf ? check_leaf_node(w, page, node) : walk_child(w, node, level);
-    }
+    nodes = (u16_at(b + 12) - (unsigned)PAGE_HEADER) / 2;
+    if (!leaf)
+        return walk_children(w, page, b, level, nodes);
+    for (unsigned i = 0; i < nodes && rc == 0; i++)
+        rc = check_leaf_node(w, page, b + u16_at(b + PAGE_HEADER + 2 * i));
     return rc;
 }
 
@@ -288,6 +347,7 @@ static int walk_tree(walk *w, const tree *t, bool free_pages)
     w->tree = t;
     w->free_pages = free_pages;
     w->branches = w->leaves = w->entries = 0;
+    w->bound = NULL;
     if (t->depth > DEPTH_MAX || (t->root == NO_PAGE) != (t->depth == 0))
         return damaged(w, t->root, "the root is damaged");
     if (t->root != NO_PAGE)
@@ -297,9 +357,9 @@ static int walk_tree(walk *w, const tree *t, bool free_pages)
     return rc;
 }
 
-int fm_pages_check(int fd, const char *path, uint64_t txnid, fm_pages *out, fm_err *err)
+int fm_pages_check(int fd, const char *path, uint64_t txnid, bool only_grown, fm_pages *out, fm_err *err)
 {
-    walk w = {.fd = fd, .path = path, .err = err};
+    walk w = {.fd = fd, .path = path, .only_grown = only_grown, .err = err};
     struct stat st;
     meta m;
     int rc = meta_choose(fd, path, txnid, &m, err);

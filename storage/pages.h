@@ -6,6 +6,7 @@
 #ifndef FM_STORAGE_PAGES_H
 #define FM_STORAGE_PAGES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -20,8 +21,9 @@ typedef struct {
 /* Check everything that reading that state can reach.
  * fd     open for reading; its offset is not used.
  * txnid  the state to check; 0: the newest.
+ * only_grown  no entry was ever removed: then each key of a branch has to be the one that it was copied from.
  * Errors: -EBADMSG (path and page are named), -EAGAIN (that state is not there), -ENOMEM, what pread gives. */
-int fm_pages_check(int fd, const char *path, uint64_t txnid, fm_pages *out, fm_err *err);
+int fm_pages_check(int fd, const char *path, uint64_t txnid, bool only_grown, fm_pages *out, fm_err *err);
 /* The meta pages only. */
 int fm_pages_check_first(int fd, const char *path, fm_err *err);
 

@@ -58,7 +58,7 @@ static int trim_and_sync(const char *path, fm_err *err)
 
     if (fd < 0)
         return system_failed(err, path, "open");
-    rc = fm_pages_check(fd, path, 0, &pages, err);
+    rc = fm_pages_check(fd, path, 0, true, &pages, err);
     if (rc == 0 && pages.used_bytes != pages.file_bytes && ftruncate(fd, (off_t)pages.used_bytes) != 0)
         rc = system_failed(err, path, "set its length");
     if (rc == 0 && (fm_fault("segment.sync") || fsync(fd) != 0))
@@ -194,7 +194,7 @@ static int count_committed(int fd, const char *path, uint64_t *records, fm_err *
         *records = 0;
         return 0;
     }
-    rc = fm_pages_check(fd, path, 0, &pages, err);
+    rc = fm_pages_check(fd, path, 0, true, &pages, err);
     if (rc == 0)
         *records = pages.entries;
     return rc;

@@ -31,7 +31,7 @@ static int check_file(const char *path, fm_pages *out, fm_err *err)
 
     if (fd < 0)
         return fm_fail(err, -errno, "%s: cannot open: %s", path, strerror(errno));
-    rc = fm_pages_check(fd, path, 0, out, err);
+    rc = fm_pages_check(fd, path, 0, true, out, err);
     if (rc == 0 && out->file_bytes < out->used_bytes)
         rc = fm_fail(err, -EBADMSG, "%s: cut short: %llu bytes where %llu are expected", path,
                      (unsigned long long)out->file_bytes, (unsigned long long)out->used_bytes);

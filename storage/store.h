@@ -24,11 +24,13 @@ const char *fm_store_dir(const fm_store *s);    /* borrowed */
  * Errors: what fm_store_get gives. */
 int fm_store_digest(fm_store *s, const fm_digest *photo, const fm_digest *code, size_t n, fm_digest *out, fm_err *err);
 
-/* Check every record of every sealed segment, and that the catalog's records are there.
- * fn  told of each thing that is wrong, in a sentence; may be NULL.
+/* Check every record of every sealed segment, that the catalog's records are there, and that the catalog knows what
+ * the last build left.
+ * fn  told of each thing that is wrong, in a sentence, and in which segment (NULL: none); may be NULL.  Before a
+ *     segment is read it is told of that, with no sentence (NULL).
  * checked, damaged  counts of records.
  * Returns 0 also when something is damaged; negative when checking itself failed. */
-int fm_store_verify(fm_store *s, void (*fn)(void *ctx, const char *what), void *ctx, uint64_t *checked,
-                    uint64_t *damaged, fm_err *err);
+typedef void (*fm_store_wrong)(void *ctx, const char *segment, const char *what);
+int fm_store_verify(fm_store *s, fm_store_wrong fn, void *ctx, uint64_t *checked, uint64_t *damaged, fm_err *err);
 
 #endif
