@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FAULTS_MAX 16
+#define SLOW_NS 100000000
 
 typedef struct {
     char name[80];
@@ -57,7 +59,7 @@ bool fm_fault_of(const char *name, const char *of)
         fm_fault_set(getenv("FACEMILL_FAULT"));
     for (int i = 0; i < n_faults; i++) {
         fault *f = &faults[i];
-        bool always = strcmp(f->action, "fails") == 0;
+        bool slow = strcmp(f->action, "slow") == 0, always = slow || strcmp(f->action, "fails") == 0;
 
         if (!is_meant(f, name, slash ? slash + 1 : of))
             continue;
@@ -71,6 +73,8 @@ bool fm_fault_of(const char *name, const char *of)
         else if (strcmp(f->action, "hang") == 0)
             for (;;)
                 pause();
+        else if (slow)
+            nanosleep(&(struct timespec){.tv_nsec = SLOW_NS}, NULL);
         else
             hit = true;
     }

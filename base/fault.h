@@ -3,7 +3,8 @@
  * $FACEMILL_FAULT holds a comma-separated list of NAME[:N[:ACTION]]: the N-th
  * pass (1 by default) through fm_fault(NAME) acts.  ACTION is fail (default:
  * that pass only), fails (that pass and all later ones), kill (SIGKILL to
- * oneself), stop (SIGSTOP) or hang (wait for ever).  NAME@OF acts only where
+ * oneself), stop (SIGSTOP), hang (wait for ever) or slow (that pass and all later
+ * ones wait a tenth of a second).  NAME@OF acts only where
  * fm_fault_of() names that thing.  Without the variable a pass costs one load. */
 #ifndef FM_BASE_FAULT_H
 #define FM_BASE_FAULT_H

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -88,6 +89,8 @@ static int wait_for_join(const char *path, fm_join *join, fm_err *err)
 
     while ((rc = fm_join_read(path, join, err)) == -ENOENT && !stop && fm_clock_ms() < end)
         nanosleep(&(struct timespec){.tv_nsec = JOIN_NAP_MS * 1000000}, NULL);
+    if (rc == 0 && join->crew)
+        unlink(path);       /* nobody else needs the key in it */
     return rc;
 }
 

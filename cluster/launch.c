@@ -273,25 +273,29 @@ static int start_job(fm_launcher *l, uint32_t first, uint32_t n, const fm_words 
     return rc;
 }
 
-static int start_crew(void *ctx, uint32_t i, const char *join_file, fm_err *err)
+int fm_launcher_start(fm_launcher *l, uint32_t i, uint32_t number, const char *join_file, fm_err *err)
 {
-    fm_launcher *l = ctx;
     fm_words words = FM_WORDS_INIT;
     char log[FM_PATH_MAX], name[32];
     int rc;
 
     if (i >= l->crews || l->crew[i].pid != 0)
         return fm_fail(err, -EINVAL, "crew %u is not one of %u, or runs already", i, l->crews);
-    snprintf(name, sizeof name, "crew-%u.log", i);
+    snprintf(name, sizeof name, "crew-%u.log", number);
     rc = log_path(l, name, log, err);
     if (rc != 0)
         return rc;
     fm_words_add(&words, "crew");
     fm_words_add(&words, join_file);
-    fm_words_printf(&words, "%u", i);
+    fm_words_printf(&words, "%u", number);
     rc = start_job(l, i, 1, &words, log, &l->crew[i].pid, err);
     fm_words_fini(&words);
     return rc;
+}
+
+static int start_crew(void *ctx, uint32_t i, const char *join_file, fm_err *err)
+{
+    return fm_launcher_start(ctx, i, i, join_file, err);
 }
 
 static int poll_crew(void *ctx, uint32_t i, bool *ended, int *status, fm_err *err)

@@ -30,6 +30,8 @@ const char *fm_launcher_words(const fm_launcher *l);
 
 /* For fm_build_run; borrowed from l. */
 void fm_launcher_crew_ops(fm_launcher *l, fm_crew_ops *out);
+/* Start the ranks of crew i under another number, in a build that somebody else coordinates; poll and stop as above. */
+int fm_launcher_start(fm_launcher *l, uint32_t i, uint32_t number, const char *join_file, fm_err *err);
 
 /* Run `facemill stage NAME ARG...` as one MPI job over all ranks and wait for it.
  * args  [n] words after "stage".

@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "coordinator/conversation.h"
 #include "coordinator/crews.h"
+#include "coordinator/joiners.h"
 #include "coordinator/worklist.h"
 #include "coordinator/segments.h"
 #include "coordinator/status.h"
@@ -33,13 +34,15 @@
 #define BURST 256               /* messages answered before time is looked at, at most */
 #define LOOK_MS 20
 #define REPORT_MS 1000
+#define ASKS_MS 500             /* between two looks at who asks to join */
 #define LINGER_MS 1000          /* of silence, for workers that come by themselves and late */
 #define PATIENCE_MS (FM_SILENCE_MS + 10000)
 
 typedef struct {
     const fm_build_spec *spec;
     uint32_t timeout_ms;
-    uint64_t started_ms, reported_ms, looked_ms, heard_ms;
+    uint64_t started_ms, reported_ms, looked_ms, heard_ms, asked_ms;
+    char run_dir[FM_PATH_MAX];  /* absolute */
     char store_dir[FM_PATH_MAX], scratch_dir[FM_PATH_MAX];      /* absolute */
     char worker_path[FM_PATH_MAX], observer_path[FM_PATH_MAX], status_path[FM_PATH_MAX];
     fm_join worker, observer;
@@ -51,6 +54,7 @@ typedef struct {
     fm_server *server;
     fm_conversation *conversation;
     fm_crews *crews;
+    fm_joiners *joiners;
 } build;
 
 /* Tell whoever looks: the status file and the caller. */
@@ -100,8 +104,8 @@ static int make_folder(const char *path, char out[FM_PATH_MAX], fm_err *err)
 
 static int name_run_files(build *b, fm_err *err)
 {
-    char dir[FM_PATH_MAX];
-    int rc = make_folder(b->spec->run_dir, dir, err);
+    const char *dir = b->run_dir;
+    int rc = make_folder(b->spec->run_dir, b->run_dir, err);
 
     if (rc == 0)
         rc = fm_path_join(b->worker_path, FM_PATH_MAX, dir, FM_RUN_CREW_JOIN, err);
@@ -191,6 +195,16 @@ static int start_serving(build *b, fm_err *err)
     return rc == 0 ? write_joins(b, err) : rc;
 }
 
+/* From now on others may ask to join. */
+static int open_door(build *b, fm_err *err)
+{
+    uint32_t crews = b->spec->crews.crews;
+    const fm_joiners_spec spec = {b->run_dir, b->server, &b->worker, &b->observer, b->observer_path,
+                                  crews ? crews : 1};       /* the crew started by hand is 0 */
+
+    return fm_joiners_create(&spec, &b->joiners, err);
+}
+
 /* Take one message and answer it.  1: there was one; 0; or negative. */
 static int answer_one(build *b, int wait_ms, fm_err *err)
 {
@@ -223,6 +237,10 @@ static int look_around(build *b, bool *over, fm_err *err)
     rc = fm_conversation_tick(b->conversation, now_ms, err);
     if (rc == 0)
         rc = fm_crews_tick(b->crews, b->conversation, now_ms, &b->todo->counts, err);
+    if (rc == 0 && now_ms - b->asked_ms >= ASKS_MS) {
+        b->asked_ms = now_ms;
+        rc = fm_joiners_tick(b->joiners, b->conversation, now_ms, &b->todo->counts, err);
+    }
     fm_conversation_look(b->conversation, &state);
     if (rc == 0 && (state.complete || state.draining))
         rc = fm_conversation_dismiss_silent(b->conversation, now_ms, err);
@@ -242,6 +260,8 @@ static int serve(build *b, fm_err *err)
     bool over = false;
     int rc = start_serving(b, err);
 
+    if (rc == 0)
+        rc = open_door(b, err);
     b->heard_ms = fm_clock_ms();
     while (rc == 0 && !over) {
         int got = answer_one(b, POLL_MS, err);
@@ -270,6 +290,7 @@ static void close_all(build *b)
         unlink(b->worker_path);
         unlink(b->observer_path);
     }
+    fm_joiners_destroy(b->joiners);
     fm_crews_destroy(b->crews);
     fm_conversation_destroy(b->conversation);
     fm_server_close(b->server);

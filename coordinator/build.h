@@ -20,6 +20,7 @@
  * about once a second and says at the end how it ended. */
 #define FM_RUN_CREW_JOIN "crew.join"
 #define FM_RUN_OBSERVER_JOIN "observer.join"    /* for STATUS_ASK and DRAIN_ASK (proto/message.h) */
+                                                /* beside them: ask/, where others ask to join (proto/ask.h) */
 #define FM_RUN_STATUS "status.json"             /* coordinator/status.h */
 
 /* How crews are started; filled by cluster/launch.h, so that this layer knows no MPI. */

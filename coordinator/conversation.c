@@ -9,6 +9,7 @@
 #include "coordinator/conversation.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,7 @@ struct fm_conversation {
     uint32_t unsettled;                 /* workers not here whose open segments are not settled */
     uint32_t names;                     /* segments named in this epoch */
     uint64_t acked, suspected, condemned;
+    uint32_t *retired, n_retired;       /* crews that are given no more */
     bool draining;
 };
 
@@ -78,6 +80,7 @@ void fm_conversation_destroy(fm_conversation *c)
         return;
     fm_leases_destroy(c->leases);
     free(c->workers);
+    free(c->retired);
     free(c);
 }
 
@@ -212,6 +215,7 @@ static int add_worker(fm_conversation *c, const fm_peer *from, const fm_message 
     w->peer = *from;
     w->crew = m->crew;
     w->pid = m->pid;
+    w->finishing = fm_conversation_retired(c, m->crew);
     w->segment = NONE;
     strncpy(w->host, m->text ? m->text : "", sizeof w->host - 1);
     if (++c->here > c->spec.todo->counts.workers)
@@ -388,16 +392,30 @@ static int hear_worker(fm_conversation *c, const fm_peer *from, const fm_message
     return handlers[m->type](c, w, m, now_ms, reply, err);
 }
 
+static int drain_asked(fm_conversation *c, const char *node, fm_message *reply, fm_err *err)
+{
+    uint32_t told = c->here;
+    int rc = 0;
+
+    if (node)
+        rc = fm_conversation_retire(c, node, &told, err);
+    else
+        fm_conversation_drain(c);
+    if (told || !node)
+        fm_info("asked to drain%s%s: no more work is handed out to %u workers", node ? " " : "", node ? node : "", told);
+    fm_message_init(reply, FM_MSG_ACKED);
+    reply->records = told;
+    return rc;
+}
+
 static int hear_observer(fm_conversation *c, const fm_message *m, fm_message *reply, bool *answered, fm_err *err)
 {
     fm_buf b = FM_BUF_INIT;
     int rc = 0;
 
     if (m->type == FM_MSG_DRAIN_ASK) {
-        fm_info("asked to drain: no more work is handed out");
-        fm_conversation_drain(c);
-        fm_message_init(reply, FM_MSG_ACKED);
         *answered = true;
+        rc = drain_asked(c, m->text, reply, err);
     } else if (m->type == FM_MSG_STATUS_ASK) {
         fm_message_init(reply, FM_MSG_STATUS);
         *answered = true;
@@ -565,6 +583,67 @@ int fm_conversation_dismiss_silent(fm_conversation *c, uint64_t now_ms, fm_err *
 void fm_conversation_drain(fm_conversation *c)
 {
     c->draining = true;
+}
+
+bool fm_conversation_retired(const fm_conversation *c, uint32_t crew)
+{
+    for (uint32_t i = 0; i < c->n_retired; i++)
+        if (c->retired[i] == crew)
+            return true;
+    return false;
+}
+
+static int retire(fm_conversation *c, uint32_t crew, fm_err *err)
+{
+    uint32_t *grown;
+
+    if (fm_conversation_retired(c, crew))
+        return 0;
+    grown = realloc(c->retired, (c->n_retired + 1) * sizeof *grown);
+    if (!grown)
+        return fm_fail_nomem(err, "crews", (c->n_retired + 1) * sizeof *grown);
+    c->retired = grown;
+    c->retired[c->n_retired++] = crew;
+    return 0;
+}
+
+static bool is_on(const worker *w, const char *node)
+{
+    size_t n = strcspn(node, ".");
+    char number[16];
+
+    snprintf(number, sizeof number, "%u", w->crew);
+    return strcmp(number, node) == 0 || strcmp(w->host, node) == 0 ||
+           (strcspn(w->host, ".") == n && strncmp(w->host, node, n) == 0);
+}
+
+int fm_conversation_retire(fm_conversation *c, const char *node, uint32_t *told, fm_err *err)
+{
+    int rc = 0;
+
+    *told = 0;
+    for (uint32_t i = 0; rc == 0 && i < c->n_workers; i++) {
+        worker *w = &c->workers[i];
+
+        if (w->presence != HERE || !is_on(w, node))
+            continue;
+        w->finishing = true;
+        ++*told;
+        rc = retire(c, w->crew, err);
+    }
+    return rc;
+}
+
+uint32_t fm_conversation_crew_size(const fm_conversation *c, uint32_t crew, bool *known)
+{
+    uint32_t n = 0;
+
+    *known = false;
+    for (uint32_t i = 0; i < c->n_workers; i++) {
+        *known = *known || c->workers[i].crew == crew;
+        n += c->workers[i].crew == crew && c->workers[i].presence == HERE;
+    }
+    return n;
 }
 
 void fm_conversation_look(const fm_conversation *c, fm_conversation_state *out)

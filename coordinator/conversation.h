@@ -60,6 +60,14 @@ int fm_conversation_dismiss_silent(fm_conversation *c, uint64_t now_ms, fm_err *
 
 /* Hand out no more: workers finish what they have, seal and leave. */
 void fm_conversation_drain(fm_conversation *c);
+/* The same for one node (a host's name, with or without its domain) or one crew (its number) only, now and should it
+ * join again.
+ * *told  how many workers that are here.
+ * Errors: -ENOMEM. */
+int fm_conversation_retire(fm_conversation *c, const char *node, uint32_t *told, fm_err *err);
+bool fm_conversation_retired(const fm_conversation *c, uint32_t crew);
+/* Workers of this crew that are here; it has been in this build at all. */
+uint32_t fm_conversation_crew_size(const fm_conversation *c, uint32_t crew, bool *known);
 
 typedef struct {
     uint32_t queued, leased, done;  /* shards */

@@ -120,7 +120,7 @@ static int settle(fm_crews *crews, fm_conversation *c, uint32_t i, uint64_t now_
         return rc;
     fm_conversation_look(c, &state);
     enter(&crews->crew[i], DOWN, now_ms);
-    if (clean && (state.complete || state.draining))
+    if (clean && (state.complete || state.draining || fm_conversation_retired(c, i)))
         return 0;
     if (!clean) {
         counts->crews_lost++;
@@ -136,6 +136,15 @@ static int give_up(const fm_crews *crews, fm_err *err)
         return fm_fail(err, -EIO, "crews cannot be started, %u tries: %s", crews->ends, crews->why.text);
     return fm_fail(err, -EIO, "crews ended %u times (last with status %d) without one shard done in between: the log "
                    "folder has what they said; `facemill doctor` checks this machine", crews->ends, crews->status);
+}
+
+/* All were told to leave, and have. */
+static bool nobody_left(const fm_crews *crews, const fm_conversation *c, const fm_conversation_state *state)
+{
+    for (uint32_t i = 0; i < crews->ops.crews; i++)
+        if (!fm_conversation_retired(c, i))
+            return false;
+    return crews->ops.crews > 0 && state->here == 0 && fm_crews_down(crews);
 }
 
 static uint64_t steps_forward(const fm_conversation_state *state)
@@ -163,12 +172,15 @@ int fm_crews_tick(fm_crews *crews, fm_conversation *c, uint64_t now_ms, fm_build
     if (steps_forward(&state) != crews->steps)
         crews->ends = 0;
     crews->steps = steps_forward(&state);
+    if (rc == 0 && nobody_left(crews, c, &state))
+        fm_conversation_drain(c);
     if (rc != 0 || state.draining)
         return rc;
     if (crews->ops.crews && state.queued && crews->ends >= FM_CREW_TRIES * crews->ops.crews)
         return give_up(crews, err);
     for (uint32_t i = 0; i < crews->ops.crews && up < state.queued + state.leased; i++) {
-        if (state.queued == 0 || crews->crew[i].state != DOWN || now_ms < crews->crew[i].next_ms)
+        if (state.queued == 0 || crews->crew[i].state != DOWN || now_ms < crews->crew[i].next_ms ||
+            fm_conversation_retired(c, i))
             continue;
         start(crews, i, now_ms);
         up++;

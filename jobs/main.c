@@ -28,6 +28,8 @@ static const verb verbs[] = {
     {"submit", NULL, "the same under SLURM"},
     {"status", fm_verb_status, "progress of a run, once"},
     {"watch", fm_verb_status, "progress of a run, live"},
+    {"join", fm_verb_join, "add crews of this machine or allocation to a running build"},
+    {"drain", fm_verb_drain, "ask a running build, or one node of it, to leave off"},
     {"compare", fm_verb_compare, "two studies on the faces that both tested"},
     {"verify", fm_verb_verify, "prove store and results whole"},
     {"digest", fm_verb_digest, "one digest of all chips and codes"},

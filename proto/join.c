@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #define MAGIC 0x4a4d4604u       /* "\4FMJ" */
-#define VERSION 1
+#define VERSION 2
 
 static void put_model(const fm_join_model *model, fm_buf *out)
 {
@@ -24,6 +24,7 @@ void fm_join_encode(const fm_join *join, fm_buf *out)
     fm_buf_u32(out, MAGIC);
     fm_buf_u16(out, VERSION);
     fm_buf_str(out, join->endpoint);
+    fm_buf_str(out, join->host);
     fm_buf_u64(out, join->run);
     fm_buf_u64(out, join->epoch);
     fm_buf_str(out, join->store_dir);
@@ -34,6 +35,7 @@ void fm_join_encode(const fm_join *join, fm_buf *out)
     fm_buf_put(out, join->server_key, FM_KEY_BYTES);
     fm_buf_put(out, join->public_key, FM_KEY_BYTES);
     fm_buf_put(out, join->secret_key, FM_KEY_BYTES);
+    fm_buf_u32(out, join->crew);
     if (out->failed)
         return;
     fm_digest_of(out->data + start, out->size - start, &check);
@@ -72,6 +74,7 @@ int fm_join_decode(const void *bytes, size_t n, fm_join *out, fm_err *err)
         return fm_fail(err, -EBADMSG, "join file: damaged or cut short");
     memset(&j, 0, sizeof j);
     fm_reader_str(&in, j.endpoint, sizeof j.endpoint);
+    fm_reader_str(&in, j.host, sizeof j.host);
     j.run = fm_reader_u64(&in);
     j.epoch = fm_reader_u64(&in);
     fm_reader_str(&in, j.store_dir, sizeof j.store_dir);
@@ -82,6 +85,7 @@ int fm_join_decode(const void *bytes, size_t n, fm_join *out, fm_err *err)
     get_bytes(&in, j.server_key, FM_KEY_BYTES);
     get_bytes(&in, j.public_key, FM_KEY_BYTES);
     get_bytes(&in, j.secret_key, FM_KEY_BYTES);
+    j.crew = fm_reader_u32(&in);
     if (in.failed || fm_reader_left(&in) != 0)
         return fm_fail(err, -EBADMSG, "join file: a field is out of range");
     *out = j;

@@ -10,6 +10,7 @@
 #include "base/file.h"
 
 #define FM_ENDPOINT_MAX 320
+#define FM_HOST_MAX 256
 #define FM_KEY_BYTES 32
 #define FM_JOIN_MAX 65536       /* bytes of an encoding, at most */
 
@@ -20,6 +21,7 @@ typedef struct {
 
 typedef struct {
     char endpoint[FM_ENDPOINT_MAX];     /* as ZeroMQ takes it, "tcp://127.0.0.1:4711" */
+    char host[FM_HOST_MAX];             /* the coordinator's: an endpoint at 127.0.0.1 is good there only */
     uint64_t run, epoch;
     char store_dir[FM_PATH_MAX];        /* absolute */
     char scratch_dir[FM_PATH_MAX];      /* absolute; where open segments are written */
@@ -28,6 +30,7 @@ typedef struct {
      * coordinator lets in no other key.  All zero: no encryption. */
     uint8_t server_key[FM_KEY_BYTES];
     uint8_t public_key[FM_KEY_BYTES], secret_key[FM_KEY_BYTES];
+    uint32_t crew;          /* this file is this crew's alone, read once and then removed; 0: of all that start with it */
 } fm_join;
 
 /* Append the encoding; sets out->failed when memory runs out. */

@@ -43,11 +43,11 @@ static const struct {
     [FM_MSG_WAIT] = {"WAIT", TIMEOUT},
     [FM_MSG_FINISH] = {"FINISH", 0},
     [FM_MSG_ALIVE] = {"ALIVE", LEASE},
-    [FM_MSG_ACKED] = {"ACKED", LEASE | TEXT},
+    [FM_MSG_ACKED] = {"ACKED", LEASE | TEXT | RECORDS},
     [FM_MSG_STALE] = {"STALE", LEASE},
     [FM_MSG_STATUS_ASK] = {"STATUS_ASK", 0},
     [FM_MSG_STATUS] = {"STATUS", TEXT},
-    [FM_MSG_DRAIN_ASK] = {"DRAIN_ASK", 0},
+    [FM_MSG_DRAIN_ASK] = {"DRAIN_ASK", TEXT},
 };
 
 const char *fm_message_name(fm_message_type type)

@@ -27,7 +27,7 @@
 #include "base/reason.h"
 #include "proto/recipe.h"
 
-#define FM_PROTO_VERSION 2
+#define FM_PROTO_VERSION 3
 #define FM_MESSAGE_MAX (8u << 20)   /* bytes */
 #define FM_LEASE_ITEMS_MAX 4096
 #define FM_SEGMENTS_MAX 65536       /* names in one message */
@@ -54,7 +54,8 @@ typedef enum {
     /* observer */
     FM_MSG_STATUS_ASK,  /* answered by STATUS: text is JSON */
     FM_MSG_STATUS,
-    FM_MSG_DRAIN_ASK,   /* finish what is leased, hand out no more; answered by ACKED */
+    FM_MSG_DRAIN_ASK,   /* finish what is leased, hand out no more, to nobody or (text) to one node or crew only;
+                           answered by ACKED, whose records say how many workers were told */
     FM_MSG_TYPE_END
 } fm_message_type;
 
@@ -93,7 +94,7 @@ typedef struct {
                                SEALED): name for this worker's next segment; owned, may be NULL */
     fm_recipe recipe;       /* WELCOME */
     fm_digest encoder;      /* WELCOME: SHA-256 of the encoder's model file; zero: no encoding asked for */
-    uint64_t records;       /* SEALED: how many */
+    uint64_t records;       /* SEALED: how many; ACKED to DRAIN_ASK: how many workers */
     uint32_t n_items;       /* LEASE, ACK; at most FM_LEASE_ITEMS_MAX */
     fm_lease_item *items;   /* LEASE; owned */
     fm_ack_item *acks;      /* ACK; owned */

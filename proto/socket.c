@@ -33,10 +33,19 @@
 
 static const char *const role_names[] = {[FM_PEER_WORKER] = "worker", [FM_PEER_OBSERVER] = "observer"};
 
+typedef struct {
+    uint8_t key[FM_KEY_BYTES];      /* public */
+    fm_peer_role role;
+} allowed_key;
+
 struct fm_server {
     void *context, *router, *zap;
     uint64_t run;
-    uint8_t allowed[2][FM_KEY_BYTES];       /* by fm_peer_role */
+    bool local;                     /* listens on 127.0.0.1 only */
+    uint8_t key[FM_KEY_BYTES];      /* its own public one */
+    char endpoint[FM_ENDPOINT_MAX];
+    allowed_key *allowed;           /* [n_allowed] */
+    uint32_t n_allowed;
 };
 
 struct fm_client {
@@ -116,7 +125,15 @@ static int find_endpoint(void *router, bool local, char *out, size_t out_size, f
     return 0;
 }
 
-static int server_start(fm_server *s, bool local, const uint8_t *secret, char *endpoint, fm_err *err)
+static int listen_at(fm_server *s, bool local, fm_err *err)
+{
+    if (zmq_bind(s->router, local ? "tcp://127.0.0.1:*" : "tcp://*:*") != 0)
+        return fail_zmq(err, local ? "listening on 127.0.0.1" : "listening on all interfaces");
+    s->local = local;
+    return find_endpoint(s->router, local, s->endpoint, sizeof s->endpoint, err);
+}
+
+static int server_start(fm_server *s, bool local, const uint8_t *secret, fm_err *err)
 {
     s->context = zmq_ctx_new();
     if (!s->context)
@@ -127,35 +144,60 @@ static int server_start(fm_server *s, bool local, const uint8_t *secret, char *e
         !set_bounds(s->router, SERVER_QUEUE) || !set_int(s->router, ZMQ_ROUTER_HANDOVER, 1) ||
         !set_int(s->router, ZMQ_ROUTER_MANDATORY, 1) || !set_security(s->router, secret, NULL))
         return fail_zmq(err, "ZeroMQ socket");
-    if (zmq_bind(s->router, local ? "tcp://127.0.0.1:*" : "tcp://*:*") != 0)
-        return fail_zmq(err, local ? "listening on 127.0.0.1" : "listening on all interfaces");
-    return find_endpoint(s->router, local, endpoint, FM_ENDPOINT_MAX, err);
+    return listen_at(s, local, err);
+}
+
+int fm_server_widen(fm_server *s, fm_join *join, fm_err *err)
+{
+    int rc = s->local ? listen_at(s, false, err) : 0;
+
+    if (rc == 0)
+        memcpy(join->endpoint, s->endpoint, sizeof join->endpoint);
+    return rc;
+}
+
+int fm_server_admit(fm_server *s, fm_peer_role role, fm_join *join, fm_err *err)
+{
+    allowed_key *grown = realloc(s->allowed, (s->n_allowed + 1) * sizeof *grown);
+
+    if (!grown)
+        return fm_fail_nomem(err, "keys", (s->n_allowed + 1) * sizeof *grown);
+    s->allowed = grown;
+    crypto_box_keypair(join->public_key, join->secret_key);
+    grown[s->n_allowed].role = role;
+    memcpy(grown[s->n_allowed++].key, join->public_key, FM_KEY_BYTES);
+    memcpy(join->server_key, s->key, FM_KEY_BYTES);
+    memcpy(join->endpoint, s->endpoint, sizeof join->endpoint);
+    gethostname(join->host, sizeof join->host - 1);
+    join->run = s->run;
+    return 0;
+}
+
+void fm_server_shut_out(fm_server *s, const uint8_t key[FM_KEY_BYTES])
+{
+    for (uint32_t i = 0; i < s->n_allowed; i++)
+        if (memcmp(s->allowed[i].key, key, FM_KEY_BYTES) == 0)
+            s->allowed[i--] = s->allowed[--s->n_allowed];
 }
 
 int fm_server_open(bool local, uint64_t run, fm_join *worker, fm_join *observer, fm_server **out, fm_err *err)
 {
-    uint8_t secret[FM_KEY_BYTES], public_key[FM_KEY_BYTES];
-    char endpoint[FM_ENDPOINT_MAX];
+    uint8_t secret[FM_KEY_BYTES];
     fm_server *s = calloc(1, sizeof *s);
     int rc = s ? check_library(err) : fm_fail_nomem(err, "server", sizeof *s);
 
     if (rc != 0)
         goto done;
     s->run = run;
-    crypto_box_keypair(public_key, secret);
-    rc = server_start(s, local, secret, endpoint, err);
+    crypto_box_keypair(s->key, secret);
+    rc = server_start(s, local, secret, err);
     sodium_memzero(secret, sizeof secret);
+    if (rc == 0)
+        rc = fm_server_admit(s, FM_PEER_WORKER, worker, err);
+    if (rc == 0)
+        rc = fm_server_admit(s, FM_PEER_OBSERVER, observer, err);
     if (rc != 0)
         goto done;
-    for (int role = 0; role < 2; role++) {
-        fm_join *join = role == FM_PEER_WORKER ? worker : observer;
-
-        crypto_box_keypair(join->public_key, join->secret_key);
-        memcpy(s->allowed[role], join->public_key, FM_KEY_BYTES);
-        memcpy(join->server_key, public_key, FM_KEY_BYTES);
-        memcpy(join->endpoint, endpoint, FM_ENDPOINT_MAX);
-        join->run = run;
-    }
     *out = s;
     s = NULL;
 done:
@@ -175,6 +217,7 @@ void fm_server_close(fm_server *s)
         zmq_close(s->zap);
     if (s->context)
         zmq_ctx_term(s->context);
+    free(s->allowed);
     sodium_memzero(s, sizeof *s);
     free(s);
 }
@@ -221,9 +264,9 @@ static const char *role_of_key(const fm_server *s, zmq_msg_t *frames)
     if (!frame_is(&frames[0], "1.0") || !frame_is(&frames[2], ZAP_DOMAIN) || !frame_is(&frames[5], "CURVE") ||
         zmq_msg_size(&frames[6]) != FM_KEY_BYTES)
         return NULL;
-    for (int role = 0; role < 2; role++)
-        if (sodium_memcmp(zmq_msg_data(&frames[6]), s->allowed[role], FM_KEY_BYTES) == 0)
-            return role_names[role];
+    for (uint32_t i = 0; i < s->n_allowed; i++)
+        if (sodium_memcmp(zmq_msg_data(&frames[6]), s->allowed[i].key, FM_KEY_BYTES) == 0)
+            return role_names[s->allowed[i].role];
     return NULL;
 }
 

@@ -1,9 +1,9 @@
 /* The one home of ZeroMQ: the coordinator's ROUTER and the DEALER of a worker or
  * an observer, sending and receiving whole fm_messages.
  *
- * Every socket is encrypted (CurveZMQ); the server lets in the two keys of this
- * run only, over ZAP, and knows by the key whether a peer is a worker or an
- * observer.  Messages over FM_MESSAGE_MAX cut the connection; those of another
+ * Every socket is encrypted (CurveZMQ); the server lets in the keys that it made
+ * itself for this run only, over ZAP, and knows by the key whether a peer is a worker
+ * or an observer.  Messages over FM_MESSAGE_MAX cut the connection; those of another
  * run are dropped.
  * Threads: one at a time for each object.  Fork: not across one. */
 #ifndef FM_PROTO_SOCKET_H
@@ -34,11 +34,20 @@ typedef struct fm_client fm_client;
 
 /* Listen on a free port: of 127.0.0.1 when local, else of all interfaces, under
  * the host's name in the endpoint.
- * worker, observer  written on success: endpoint, run, server_key and their own
+ * worker, observer  written on success: endpoint, host, run, server_key and their own
  *                   keys; other fields are left alone.
  * Errors: -EADDRNOTAVAIL and what else bind gives, -ENOTSUP (libzmq without CURVE), -ENOMEM. */
 int fm_server_open(bool local, uint64_t run, fm_join *worker, fm_join *observer, fm_server **out, fm_err *err);
 void fm_server_close(fm_server *server);
+
+/* Make one key more and let it in.
+ * join  endpoint, host, run, server_key and the key pair are written; other fields are left alone.  Errors: -ENOMEM. */
+int fm_server_admit(fm_server *server, fm_peer_role role, fm_join *join, fm_err *err);
+/* Connections that show this key are not let in any more.  Those that stand stay. */
+void fm_server_shut_out(fm_server *server, const uint8_t key[FM_KEY_BYTES]);
+/* Listen on all interfaces too, from now on; join's endpoint (and those admitted later) can be reached from other hosts.
+ * Errors: as fm_server_open. */
+int fm_server_widen(fm_server *server, fm_join *join, fm_err *err);
 
 /* The next message of this run.
  * timeout_ms  how long to wait for one; 0: not at all.

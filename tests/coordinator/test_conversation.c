@@ -255,6 +255,57 @@ static void who_may_say_what(void)
     talk_close(t);
 }
 
+/* HELLO of worker `number` of that crew on that host. */
+static fm_message_type hello_from(talk *t, int number, uint32_t crew, const char *host)
+{
+    fm_message m = message(t, FM_MSG_HELLO), reply;
+    fm_message_type type;
+
+    m.crew = crew;
+    fm_message_set_text(&m, host, NULL);
+    reply = say(t, number, &m);
+    type = reply.type;
+    fm_message_fini(&reply);
+    return type;
+}
+
+static uint64_t drain_node(talk *t, const char *node)
+{
+    fm_peer observer = peer(9, FM_PEER_OBSERVER);
+    fm_message m = message(t, FM_MSG_DRAIN_ASK), reply;
+    uint64_t told;
+
+    fm_message_set_text(&m, node, NULL);
+    reply = say_as(t, &observer, &m);
+    CHECK_INT(reply.type, FM_MSG_ACKED);
+    told = reply.records;
+    fm_message_fini(&reply);
+    return told;
+}
+
+static void one_node_is_drained(void)
+{
+    talk *t = talk_open();
+    bool known;
+
+    for (int i = 1; i <= 3; i++)
+        CHECK_INT(hello_from(t, i, (uint32_t)i, i == 1 ? "a.site" : "b.site"), FM_MSG_WELCOME);
+    CHECK_INT(ask(t, 2, FM_MSG_WANT, NULL, NULL), FM_MSG_LEASE);
+    CHECK_INT(drain_node(t, "c"), 0);
+    CHECK_INT(drain_node(t, "b.sit"), 2);       /* the short name counts */
+    CHECK_INT(drain_node(t, "bb"), 0);
+    CHECK_INT(ask(t, 1, FM_MSG_WANT, NULL, NULL), FM_MSG_LEASE);
+    CHECK_INT(ask(t, 2, FM_MSG_WANT, NULL, NULL), FM_MSG_LEASE);    /* what it has it may finish */
+    CHECK_INT(ask(t, 3, FM_MSG_WANT, NULL, NULL), FM_MSG_FINISH);
+    CHECK(fm_conversation_retired(t->c, 3) && !fm_conversation_retired(t->c, 1));
+    CHECK_INT(hello_from(t, 4, 3, "d.site"), FM_MSG_WELCOME);       /* a crew that was told to leave and came again */
+    CHECK_INT(ask(t, 4, FM_MSG_WANT, NULL, NULL), FM_MSG_FINISH);
+    CHECK_INT(drain_node(t, "1"), 1);
+    CHECK_INT(fm_conversation_crew_size(t->c, 3, &known), 2);
+    CHECK(known && fm_conversation_crew_size(t->c, 17, &known) == 0 && !known);
+    talk_close(t);
+}
+
 /* Each spoils a correct ACK in another way. */
 static void spoil(fm_message *m, int how)
 {
@@ -514,7 +565,8 @@ static void random_histories_end_well(void)
     CHECK(lost > 100);      /* or nothing was tried */
 }
 
-CHECK_MAIN(CHECK_CASE(a_life), CHECK_CASE(who_may_say_what), CHECK_CASE(nonsense_ends_a_worker_and_nothing_else),
+CHECK_MAIN(CHECK_CASE(a_life), CHECK_CASE(who_may_say_what), CHECK_CASE(one_node_is_drained),
+           CHECK_CASE(nonsense_ends_a_worker_and_nothing_else),
            CHECK_CASE(found_and_unknown_is_in_the_finders_segment), CHECK_CASE(found_in_a_sealed_segment_stays_there),
            CHECK_CASE(have_photo_means_sealed),
            CHECK_CASE(random_histories_end_well))

@@ -132,4 +132,31 @@ static void nobody_there(void)
     CHECK_INT(fm_client_open(&worker, &c, NULL), -EINVAL);
 }
 
-CHECK_MAIN(CHECK_CASE(both_roles_talk), CHECK_CASE(strangers_stay_outside), CHECK_CASE(nobody_there))
+static void a_key_more_and_shut_out_again(void)
+{
+    static fm_join guest, wide;
+    char port[16];
+    fm_server *s;
+
+    REQUIRE(open_server(&s));
+    guest.crew = 7;
+    REQUIRE(fm_server_admit(s, FM_PEER_WORKER, &guest, NULL) == 0);
+    CHECK(guest.crew == 7 && guest.run == 42 && strcmp(guest.endpoint, worker.endpoint) == 0);
+    CHECK(memcmp(guest.public_key, worker.public_key, FM_KEY_BYTES) != 0);
+    CHECK(reaches(s, &guest));
+    fm_server_shut_out(s, guest.public_key);
+    CHECK(!reaches(s, &guest) && reaches(s, &worker));
+    wide = worker;
+    REQUIRE(fm_server_widen(s, &wide, NULL) == 0);
+    CHECK(strncmp(wide.endpoint, "tcp://127.0.0.1:", 16) != 0);
+    CHECK(reaches(s, &worker));                         /* where it listened it still does */
+    snprintf(port, sizeof port, "%s", strrchr(wide.endpoint, ':'));
+    snprintf(wide.endpoint, sizeof wide.endpoint, "tcp://127.0.0.1%s", port);
+    CHECK(reaches(s, &wide));                           /* whatever this host's name leads to */
+    REQUIRE(fm_server_admit(s, FM_PEER_OBSERVER, &guest, NULL) == 0);
+    CHECK(strncmp(guest.endpoint, "tcp://127.0.0.1:", 16) != 0);
+    fm_server_close(s);
+}
+
+CHECK_MAIN(CHECK_CASE(both_roles_talk), CHECK_CASE(strangers_stay_outside), CHECK_CASE(a_key_more_and_shut_out_again),
+           CHECK_CASE(nobody_there))
