@@ -24,7 +24,8 @@ enum {
     RECORDS = 32,
     ITEMS = 64,
     ACKS = 128,
-    SEGMENTS = 256
+    SEGMENTS = 256,
+    SPENT = 512     /* memory, spans */
 };
 
 static const struct {
@@ -34,8 +35,8 @@ static const struct {
     [FM_MSG_HELLO] = {"HELLO", WHO | TEXT},
     [FM_MSG_WANT] = {"WANT", 0},
     [FM_MSG_BEAT] = {"BEAT", LEASE},
-    [FM_MSG_ACK] = {"ACK", LEASE | TEXT | ACKS},
-    [FM_MSG_SEALED] = {"SEALED", TEXT | RECORDS},
+    [FM_MSG_ACK] = {"ACK", LEASE | TEXT | SPENT | ACKS},
+    [FM_MSG_SEALED] = {"SEALED", TEXT | RECORDS | SPENT},
     [FM_MSG_BYE] = {"BYE", 0},
     [FM_MSG_WELCOME] = {"WELCOME", TIMEOUT | TEXT | SETTING | SEGMENTS},
     [FM_MSG_REFUSED] = {"REFUSED", TEXT},
@@ -55,6 +56,15 @@ const char *fm_message_name(fm_message_type type)
     return (unsigned)type < FM_MSG_TYPE_END && types[type].name ? types[type].name : "unknown";
 }
 
+const char *fm_span_name(fm_span_kind kind)
+{
+    static const char *const names[] = {[FM_SPAN_WAIT] = "wait", [FM_SPAN_READ] = "read", [FM_SPAN_CHIP] = "chip",
+                                        [FM_SPAN_ENCODE] = "encode", [FM_SPAN_COMMIT] = "commit",
+                                        [FM_SPAN_SEAL] = "seal"};
+
+    return (unsigned)kind < FM_SPAN_KINDS ? names[kind] : "unknown";
+}
+
 void fm_message_init(fm_message *m, fm_message_type type)
 {
     memset(m, 0, sizeof *m);
@@ -69,6 +79,7 @@ void fm_message_fini(fm_message *m)
     for (uint32_t i = 0; i < m->n_segments; i++)
         free(m->segments[i]);
     free(m->items);
+    free(m->spans);
     free(m->acks);
     free(m->segments);
     free(m->text);
@@ -104,6 +115,20 @@ int fm_message_set_text(fm_message *m, const char *text, fm_err *err)
         return fm_fail_nomem(err, "message", strlen(text));
     free(m->text);
     m->text = copy;
+    return 0;
+}
+
+int fm_message_add_span(fm_message *m, const fm_span *span, fm_err *err)
+{
+    fm_span *grown;
+
+    if (m->n_spans >= FM_SPANS_MAX)
+        return fm_fail(err, -EINVAL, "more than %u spans in one message", FM_SPANS_MAX);
+    grown = realloc(m->spans, (m->n_spans + 1) * sizeof *grown);
+    if (!grown)
+        return fm_fail_nomem(err, "message", (m->n_spans + 1) * sizeof *grown);
+    m->spans = grown;
+    m->spans[m->n_spans++] = *span;
     return 0;
 }
 
@@ -160,6 +185,20 @@ static void put_acks(const fm_message *m, fm_buf *out)
     }
 }
 
+static void put_spent(const fm_message *m, fm_buf *out)
+{
+    fm_buf_u64(out, m->memory);
+    fm_buf_u32(out, m->n_spans);
+    for (uint32_t i = 0; i < m->n_spans; i++) {
+        const fm_span *span = &m->spans[i];
+
+        fm_buf_u8(out, span->kind);
+        fm_buf_u32(out, span->ago_us);
+        fm_buf_u32(out, span->took_us);
+        fm_buf_u32(out, span->n);
+    }
+}
+
 static void put_segments(const fm_message *m, fm_buf *out)
 {
     fm_buf_u32(out, m->n_segments);
@@ -194,6 +233,8 @@ void fm_message_encode(const fm_message *m, fm_buf *out)
     }
     if (fields & RECORDS)
         fm_buf_u64(out, m->records);
+    if (fields & SPENT)
+        put_spent(m, out);
     if (fields & SEGMENTS)
         put_segments(m, out);
     if (fields & ITEMS)
@@ -301,6 +342,32 @@ static void get_acks(fm_reader *in, fm_message *m, bool *nomem)
     }
 }
 
+static void get_spent(fm_reader *in, fm_message *m, bool *nomem)
+{
+    uint32_t n;
+
+    m->memory = fm_reader_u64(in);
+    n = get_count(in, 1 + 3 * 4, FM_SPANS_MAX);
+    if (n == 0)
+        return;
+    m->spans = calloc(n, sizeof *m->spans);
+    if (!m->spans) {
+        *nomem = true;
+        return;
+    }
+    m->n_spans = n;
+    for (uint32_t i = 0; i < n; i++) {
+        fm_span *span = &m->spans[i];
+
+        span->kind = fm_reader_u8(in);
+        span->ago_us = fm_reader_u32(in);
+        span->took_us = fm_reader_u32(in);
+        span->n = fm_reader_u32(in);
+        if (span->kind >= FM_SPAN_KINDS)
+            in->failed = true;
+    }
+}
+
 static void get_segments(fm_reader *in, fm_message *m, bool *nomem)
 {
     uint32_t n = get_count(in, 4, FM_SEGMENTS_MAX);
@@ -354,6 +421,8 @@ static void get_fields(fm_reader *in, fm_message *m, bool *nomem)
     }
     if (fields & RECORDS)
         m->records = fm_reader_u64(in);
+    if ((fields & SPENT) && !in->failed && !*nomem)
+        get_spent(in, m, nomem);
     if ((fields & SEGMENTS) && !in->failed && !*nomem)
         get_segments(in, m, nomem);
     if ((fields & ITEMS) && !in->failed && !*nomem)

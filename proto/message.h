@@ -31,6 +31,7 @@
 #define FM_MESSAGE_MAX (8u << 20)   /* bytes */
 #define FM_LEASE_ITEMS_MAX 4096
 #define FM_SEGMENTS_MAX 65536       /* names in one message */
+#define FM_SPANS_MAX 512            /* in one message */
 #define FM_ASK_AGAIN_MS 5000
 #define FM_SILENCE_MS 30000
 
@@ -80,6 +81,26 @@ typedef struct {
     uint32_t micros;        /* time it took; UINT32_MAX: that or more */
 } fm_ack_item;
 
+/* What a worker spent time on. */
+typedef enum {
+    FM_SPAN_WAIT,           /* for the coordinator: a lease, an answer */
+    FM_SPAN_READ,           /* files */
+    FM_SPAN_CHIP,           /* decode, find the face, cut the chip */
+    FM_SPAN_ENCODE,         /* a batch of chips */
+    FM_SPAN_COMMIT,         /* records to disk */
+    FM_SPAN_SEAL,           /* a segment into the store */
+    FM_SPAN_KINDS
+} fm_span_kind;
+
+const char *fm_span_name(fm_span_kind kind);
+
+typedef struct {
+    uint8_t kind;           /* fm_span_kind */
+    uint32_t ago_us;        /* it began so long before the message was sent; UINT32_MAX: that or more */
+    uint32_t took_us;
+    uint32_t n;             /* photographs, chips or records */
+} fm_span;
+
 typedef struct {
     fm_message_type type;
     uint64_t run;           /* random number of this run: strangers' messages are dropped */
@@ -99,6 +120,9 @@ typedef struct {
     fm_lease_item *items;   /* LEASE; owned */
     fm_ack_item *acks;      /* ACK; owned */
     uint32_t n_segments;
+    uint64_t memory;        /* ACK, SEALED: bytes that the worker's process holds */
+    uint32_t n_spans;
+    fm_span *spans;         /* ACK, SEALED: since the last of these, in order of their ends; owned */
     char **segments;        /* names of sealed segments; owned.  WELCOME: all there are, to find moved photographs in;
                                LEASE: those its items refer to */
 } fm_message;
@@ -108,10 +132,11 @@ void fm_message_init(fm_message *m, fm_message_type type);
 /* Free what m owns and zero it. */
 void fm_message_fini(fm_message *m);
 
-/* Room for n items (LEASE) or acks (ACK), zeroed; a copy of text; one segment name more.
+/* Room for n items (LEASE) or acks (ACK), zeroed; a copy of text; one span or segment name more.
  * Errors: -EINVAL (more than the bounds above), -ENOMEM. */
 int fm_message_room(fm_message *m, uint32_t n, fm_err *err);
 int fm_message_set_text(fm_message *m, const char *text, fm_err *err);
+int fm_message_add_span(fm_message *m, const fm_span *span, fm_err *err);
 int fm_message_add_segment(fm_message *m, const char *name, fm_err *err);
 
 /* Append the encoding; sets out->failed when memory runs out.  Only the fields

@@ -100,6 +100,7 @@ static int encode_waiting(shard_work *s, fm_err *err)
         rc = run_encoder(s, chips, codes, err);
     if (rc == 0)
         rc = put_codes(s, codes, fm_clock_us() - start, err);
+    fm_spans_add(s->tools->spans, FM_SPAN_ENCODE, start, s->n_chips);
     forget_waiting(s);
     free(chips);
     free(codes);
@@ -110,12 +111,14 @@ static int encode_waiting(shard_work *s, fm_err *err)
  * before the bytes: a file that changes meanwhile looks changed to the next run. */
 static int read_photograph(const shard_work *s, const char *path, fm_ack_item *ack, fm_buf *bytes, fm_err *err)
 {
+    uint64_t start = fm_clock_us();
     struct stat st;
     int rc;
 
     if (stat(path, &st) == 0)
         ack->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     rc = fm_file_read(path, s->tools->max_bytes, bytes, NULL);
+    fm_spans_join(s->tools->spans, FM_SPAN_READ, start, 1);
     ack->size_bytes = bytes->size;
     if (rc == 0)
         fm_digest_of(bytes->data, bytes->size, &ack->image);
@@ -144,10 +147,12 @@ static int find_photo(const shard_work *s, const fm_ack_item *ack, fm_photo *pho
 
 static int make_photo(const shard_work *s, const fm_buf *bytes, fm_ack_item *ack, fm_photo *photo, fm_err *err)
 {
+    uint64_t start = fm_clock_us();
     fm_buf payload = FM_BUF_INIT;
     fm_digest key;
     int rc = fm_preprocess(s->tools->preprocessor, bytes->data, bytes->size, photo, err);
 
+    fm_spans_join(s->tools->spans, FM_SPAN_CHIP, start, 1);
     if (rc != 0)
         return rc;
     fm_photo_encode(photo, &payload);

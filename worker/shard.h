@@ -9,11 +9,13 @@
 #include "worker/net/encoder.h"
 #include "worker/preprocess.h"
 #include "worker/records.h"
+#include "worker/spans.h"
 
 typedef struct {
     fm_records *records;            /* all borrowed */
     fm_preprocessor *preprocessor;
     fm_journal *journal;            /* is told of each photograph before anything is done about it */
+    fm_spans *spans;                /* gets what time was spent on */
     fm_encoder *encoder;            /* NULL: chips only */
     fm_digest recipe;               /* fm_recipe_digest */
     uint64_t max_bytes;             /* of a file */

@@ -39,6 +39,7 @@ typedef struct {
     uint32_t timeout_ms;        /* a lease without a beat for so long is lost */
     uint64_t lease, done_lease; /* held now; acknowledged last */
     uint64_t beat_ms;           /* when the last beat was sent */
+    fm_spans spans;
 } worker;
 
 static bool stopping(const worker *w)
@@ -115,6 +116,7 @@ static int await_answer(worker *w, const fm_message *question, uint64_t ask_agai
 /* Ask until there is an answer.  out  fm_message_fini; written only on 0. */
 static int ask(worker *w, fm_message *question, fm_message *out, fm_err *err)
 {
+    uint64_t start = fm_clock_us();
     int rc;
 
     do {
@@ -122,6 +124,7 @@ static int ask(worker *w, fm_message *question, fm_message *out, fm_err *err)
         if (rc == 0 || rc == -EAGAIN)
             rc = await_answer(w, question, fm_clock_ms() + FM_ASK_AGAIN_MS, out, err);
     } while (rc == 0);
+    fm_spans_add(&w->spans, FM_SPAN_WAIT, start, 0);
     return rc > 0 ? 0 : rc;
 }
 
@@ -208,6 +211,7 @@ static int set_up(worker *w, const fm_message *welcome, fm_err *err)
     w->tools.records = w->records;
     w->tools.preprocessor = w->preprocessor;
     w->tools.journal = w->journal;
+    w->tools.spans = &w->spans;
     w->tools.encoder = fm_digest_is_zero(&welcome->encoder) ? NULL : fm_models_encoder(w->spec->models);
     w->tools.encoder_model = welcome->encoder;
     w->tools.max_bytes = welcome->recipe.max_bytes;
@@ -242,17 +246,22 @@ static int hello(worker *w, fm_err *err)
 /* Say that the open segment is sealed, and learn the next one's name. */
 static int seal(worker *w, fm_err *err)
 {
+    uint64_t start = fm_clock_us();
     fm_message m, answer;
     bool sealed;
     int rc;
 
     fm_message_init(&m, FM_MSG_SEALED);
     rc = fm_records_seal(w->records, &sealed, &m.records, err);
+    if (rc == 0 && sealed)
+        fm_spans_add(&w->spans, FM_SPAN_SEAL, start, m.records);
     if (rc != 0 || !sealed)
         return rc;
     if (fm_fault("worker.sealed"))
         return fm_fail(err, -EIO, "stopped by a fault after sealing");
     rc = fm_message_set_text(&m, fm_records_segment(w->records), err);
+    if (rc == 0)
+        rc = fm_spans_take(&w->spans, &m, err);
     if (rc == 0)
         rc = ask(w, &m, &answer, err);
     fm_message_fini(&m);
@@ -271,6 +280,8 @@ static int acknowledge(worker *w, fm_message *ack, bool *kept, fm_err *err)
     int rc = fm_message_set_text(ack, fm_records_segment(w->records), err);
 
     ack->lease = w->lease;
+    if (rc == 0)
+        rc = fm_spans_take(&w->spans, ack, err);
     if (rc == 0 && fm_fault("worker.ack"))
         rc = fm_fail(err, -EIO, "stopped by a fault before acknowledging");
     if (rc == 0)
@@ -280,6 +291,15 @@ static int acknowledge(worker *w, fm_message *ack, bool *kept, fm_err *err)
     *kept = answer.type == FM_MSG_ACKED;
     fm_message_fini(&answer);
     return fm_fault("worker.acked") ? fm_fail(err, -EIO, "stopped by a fault after acknowledging") : 0;
+}
+
+static int commit(worker *w, uint32_t n, fm_err *err)
+{
+    uint64_t start = fm_clock_us();
+    int rc = fm_records_commit(w->records, err);
+
+    fm_spans_add(&w->spans, FM_SPAN_COMMIT, start, n);
+    return rc;
 }
 
 static int do_lease(worker *w, const fm_message *lease, fm_err *err)
@@ -298,7 +318,7 @@ static int do_lease(worker *w, const fm_message *lease, fm_err *err)
     if (rc == 0)
         rc = between(w, err);       /* whether the coordinator lives, before something is committed */
     if (rc == 0)
-        rc = fm_records_commit(w->records, err);
+        rc = commit(w, lease->n_items, err);
     if (rc == 0)
         rc = acknowledge(w, &ack, &kept, err);
     fm_message_fini(&ack);
@@ -311,16 +331,17 @@ static int do_lease(worker *w, const fm_message *lease, fm_err *err)
 }
 
 /* Wait for work that others may give back. */
-static void doze(const worker *w, uint32_t ms)
+static void doze(worker *w, uint32_t ms)
 {
     uint64_t wait = ms < WAIT_MIN_MS ? WAIT_MIN_MS : ms > WAIT_MAX_MS ? WAIT_MAX_MS : ms;
-    uint64_t end = fm_clock_ms() + wait;
+    uint64_t start = fm_clock_us(), end = fm_clock_ms() + wait;
 
     for (uint64_t now; !stopping(w) && (now = fm_clock_ms()) < end;) {
         long nap = (long)(end - now < NAP_MS ? end - now : NAP_MS);
 
         nanosleep(&(struct timespec){.tv_nsec = nap * 1000000}, NULL);
     }
+    fm_spans_add(&w->spans, FM_SPAN_WAIT, start, 0);
 }
 
 /* Lease after lease until there is no more, or a stop. */

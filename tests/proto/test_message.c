@@ -23,6 +23,9 @@ static void fill(fm_message *m, fm_message_type type)
     m->recipe.upsample = 2;
     memset(m->encoder.b, 0xab, FM_DIGEST_BYTES);
     m->records = 1234567;
+    m->memory = 5u << 30;
+    fm_message_add_span(m, &(fm_span){FM_SPAN_WAIT, 900, 50, 0}, NULL);
+    fm_message_add_span(m, &(fm_span){FM_SPAN_ENCODE, UINT32_MAX, 700, 16}, NULL);
     fm_message_add_segment(m, "first", NULL);
     fm_message_add_segment(m, "second", NULL);
     if (type != FM_MSG_LEASE && type != FM_MSG_ACK)
@@ -89,6 +92,8 @@ static void fields_arrive(void)
     CHECK_INT(ack.acks[0].mtime_ns, -17);
     CHECK_INT(ack.acks[2].micros, 5002);
     CHECK(ack.acks[0].photo_made && !ack.acks[1].photo_made && ack.acks[2].code_made && ack.acks[1].reason == FM_NO_FACE);
+    CHECK(ack.memory == 5u << 30 && ack.n_spans == 2 && ack.spans[0].took_us == 50);
+    CHECK(ack.spans[1].kind == FM_SPAN_ENCODE && ack.spans[1].ago_us == UINT32_MAX && ack.spans[1].n == 16);
     CHECK_STR(ack.text, "e0007-w0003-000001");
     fm_message_fini(&m);
     fm_message_fini(&ack);
