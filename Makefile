@@ -187,8 +187,4 @@ clean:  ## remove everything that was built
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
 
--include $(LIB_OBJ:.o=.d) $(TEST_BIN:=.d) $(FUZZERS:%=$B/tests/fuzz/fuzz_%.d) $B/jobs/main.d \
-         $(addprefix $B/tests/,check.d oracle.d json.d pictures.d onnx_models.d alloc.d fuzz/seeds.d peers/cases.d) \
-         $(addprefix $B/tests/coordinator/,crew.d bench.d memory.d simulated.d) \
-         $(addprefix $B/bench/,bench.d evaluate.d match.d network_timer.d)
-         $(addprefix $B/bench/,bench.d inputs.d rounds.d peak.d python_peer.d match.d network_timer.d)
+-include $(wildcard $(patsubst %,$B/%/*.d,. * */*))
