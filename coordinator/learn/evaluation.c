@@ -1,4 +1,4 @@
-/* An evaluation in pieces: begin, one call a fold, the final head, finish.
+/* An evaluation in pieces: begin, one call a fold, the final head (evaluation_job.c), finish.
  *
  * Every piece is a function of the plan and the codes, and folds meet in
  * fm_evaluation_place() only, so that it makes no difference who trains which
@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/rng.h"
 #include "coordinator/learn/threshold.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the codes' digest is that of little-endian floats");
@@ -141,88 +140,6 @@ size_t fm_evaluation_values(const fm_evaluation *e, uint32_t repeat, uint32_t fo
     return (size_t)fold_of(e, repeat, fold)->n_test * e->classes + 2;
 }
 
-/* Labels and groups of the rows to train on, owned. */
-typedef struct {
-    int32_t *label;
-    uint32_t *group;
-    fm_training t;
-} training;
-
-static int training_init(training *to, const fm_plan *plan, const fm_evaluation *e, const float *x,
-                         const uint32_t *rows, size_t n, fm_err *err)
-{
-    to->label = malloc((n + 1) * sizeof *to->label);
-    to->group = malloc((n + 1) * sizeof *to->group);
-    if (!to->label || !to->group)
-        return fm_fail_nomem(err, "rows to train on", n * sizeof *to->label);
-    for (size_t i = 0; i < n; i++) {
-        to->label[i] = e->label[rows ? rows[i] : i];
-        to->group[i] = e->subject[rows ? rows[i] : i];
-    }
-    to->t = (fm_training){{x, plan->code_width, plan->code_width, rows, n}, to->label, to->group, (int)e->classes};
-    return 0;
-}
-
-static void training_fini(training *t)
-{
-    free(t->label);
-    free(t->group);
-}
-
-/* Train one head, and choose its threshold on its own inner folds. */
-static int train_head(const fm_plan *plan, const fm_training *t, uint64_t stream, fm_head **out, double *threshold,
-                      fm_err *err)
-{
-    double *inner = NULL;
-    int rc;
-
-    *threshold = NAN;
-    if (plan->call.kind != FM_CALL_LARGER && !(inner = malloc((t->codes.n + 1) * 2 * sizeof *inner)))
-        return fm_fail_nomem(err, "probabilities of inner folds", t->codes.n * 2 * sizeof *inner);
-    rc = fm_head_train(&plan->head, t, plan->seed, stream, inner, out, err);
-    if (rc == 0 && plan->call.kind == FM_CALL_YOUDEN)
-        rc = fm_threshold_youden(t->labels, inner, t->codes.n, threshold, err);
-    else if (rc == 0 && plan->call.kind == FM_CALL_SENSITIVITY)
-        rc = fm_threshold_sensitivity(t->labels, inner, t->codes.n, plan->call.sensitivity, threshold, err);
-    free(inner);
-    return rc;
-}
-
-int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float *x, uint32_t repeat, uint32_t fold,
-                       double *values, fm_err *err)
-{
-    const fm_folds folds = {e->n, e->repeats, e->folds, e->test_fold};
-    uint32_t *train = malloc(e->n * sizeof *train), *test = malloc(e->n * sizeof *test);
-    fm_codes tested = {.x = x, .stride = plan->code_width, .d = plan->code_width, .rows = test};
-    training t = {0};
-    fm_head *head = NULL;
-    size_t n_train = 0;
-    double threshold;
-    int rc = 0;
-
-    if (!train || !test)
-        rc = fm_fail_nomem(err, "rows of a fold", e->n * sizeof *train);
-    if (rc == 0) {
-        fm_folds_rows(&folds, repeat, fold, train, &n_train, test, &tested.n);
-        rc = training_init(&t, plan, e, x, train, n_train, err);
-    }
-    if (rc == 0)
-        rc = train_head(plan, &t.t, fm_rng_stream("head", repeat, fold), &head, &threshold, err);
-    if (rc == 0)
-        rc = fm_head_score(head, &tested, values, err);
-    if (rc == 0) {
-        values[tested.n * e->classes] = fm_head_chosen(head);
-        values[tested.n * e->classes + 1] = threshold;
-    } else {
-        fm_fail_in(err, rc, "repeat %u, fold %u", repeat, fold);
-    }
-    fm_head_destroy(head);
-    training_fini(&t);
-    free(train);
-    free(test);
-    return rc;
-}
-
 void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *values)
 {
     fm_fold_result *f = fold_of(e, repeat, fold);
@@ -237,33 +154,6 @@ void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const
                 fm_threshold_call(values, 1, f->threshold, &e->called[i]);
             values += classes;
         }
-}
-
-int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err)
-{
-    training t = {0};
-    fm_head *head = NULL;
-    fm_buf bytes = FM_BUF_INIT;
-    int rc = training_init(&t, plan, e, x, NULL, plan->n, err);
-
-    if (rc == 0)
-        rc = train_head(plan, &t.t, fm_rng_stream("final head", 0, 0), &head, &e->threshold, err);
-    training_fini(&t);
-    if (rc != 0) {
-        fm_head_destroy(head);
-        return fm_fail_in(err, rc, "final head");
-    }
-    fm_head_encode(head, &bytes);
-    fm_head_destroy(head);
-    if (bytes.failed) {
-        fm_buf_fini(&bytes);
-        return fm_fail_nomem(err, "final head", bytes.size);
-    }
-    fm_digest_of(x, plan->n * plan->code_width * sizeof *x, &e->codes);
-    free(e->head);
-    e->head = bytes.data;
-    e->head_size = bytes.size;
-    return 0;
 }
 
 int fm_evaluation_called(const fm_evaluation *e, uint32_t repeat, size_t row)

@@ -128,6 +128,22 @@ int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float 
 void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *values);
 /* Train the final head on all rows; sets the codes' digest, too, because it sees them all. */
 int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err);
+
+/* The same in parts: training a head is a job, 0 the final one, 1 + i the i-th fold's.  What is created
+ * costs little (learn/head.h); e and what else is passed are borrowed and must outlive it. */
+typedef struct fm_evaluation_job fm_evaluation_job;
+
+size_t fm_evaluation_jobs(const fm_evaluation *e);
+/* Errors: as fm_head_train. */
+int fm_evaluation_job_create(const fm_plan *plan, const fm_evaluation *e, const float *x, size_t job,
+                             fm_evaluation_job **out, fm_err *err);
+void fm_evaluation_job_destroy(fm_evaluation_job *j);
+fm_fitting *fm_evaluation_job_fitting(const fm_evaluation_job *j);     /* how many parts there are, how large; borrowed */
+int fm_evaluation_job_part(fm_evaluation_job *j, size_t part, double *values, fm_err *err);
+/* parts  as fm_fitting_finish takes them.  The final head goes into e (values NULL), what a fold leaves
+ * behind into values (e NULL). */
+int fm_evaluation_job_finish(fm_evaluation_job *j, double *parts, fm_evaluation *e, double *values, fm_err *err);
+
 /* After all folds are placed: metrics, confusion, and intervals from
  * resamples f64 [bootstrap, FM_METRIC_COUNT] (fm_bootstrap_run on fm_evaluation_predictions with the
  * plan's seed; sorted in place; NULL when bootstrap is 0).

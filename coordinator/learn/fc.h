@@ -37,12 +37,21 @@ typedef struct {
 int fm_fc_train(fm_fc *net, const fm_head_spec *spec, const fm_rows *rows, uint64_t seed, uint64_t stream,
                 const fm_fc_watch *watch, fm_err *err);
 
-/* What inner folds say: the choice of epochs with the least log loss on held-out rows, ties to fewer.
- * rows        folds over 0.
+/* A choice by inner folds, in parts that may be worked out anywhere: one an inner fold.
+ * How many numbers that of a fold leaves behind; rows' x is not looked at. */
+size_t fm_fc_part_values(const fm_head_spec *spec, const fm_rows *rows, uint32_t fold);
+/* Train without the fold, for the most epochs there are to choose from.
+ * rows    folds over 0.
+ * values  caller's; f64 [choices, held-out rows, classes]: their probabilities after each choice of epochs.
+ * Errors: as fm_fc_train. */
+int fm_fc_part(const fm_head_spec *spec, const fm_rows *rows, uint64_t seed, uint64_t stream, uint32_t fold,
+               double *values, fm_err *err);
+/* What the inner folds say: the choice of epochs with the least log loss on held-out rows, ties to fewer.
+ * parts       all parts' values, one behind the other.
  * epochs      the choice; the spec's own when it has none.
  * inner_prob  caller's; f64 [n, classes], each row's by the head without its inner fold; or NULL.
- * Errors: as fm_fc_train. */
-int fm_fc_choose(const fm_head_spec *spec, const fm_rows *rows, uint64_t seed, uint64_t stream, uint32_t *epochs,
+ * Errors: -ENOMEM. */
+int fm_fc_choose(const fm_head_spec *spec, const fm_rows *rows, const double *parts, uint32_t *epochs,
                  double *inner_prob, fm_err *err);
 
 /* Class probabilities of one row.

@@ -1,40 +1,18 @@
-/* Heads: what all kinds share - values and their ranges, standardising, bytes.
- *
- * The training rows are copied once into a contiguous, standardised matrix; the
- * kinds (fc.c, linear.c) see nothing else.  A column that is constant in
- * training says nothing and counts as 0 ever after, rather than passing what a
- * test row has there through weights that nothing has trained.  Always: all that
- * a head holds is finite. */
-#include "coordinator/learn/head.h"
-
-#include <cblas.h>
+/* Heads: what all kinds share - values and their ranges, scoring, bytes.  How they
+ * are trained is in fitting.c.  Always: all that a head holds is finite. */
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/learn/fc.h"
-#include "coordinator/learn/inner.h"
+#include "coordinator/learn/head_parts.h"
 #include "coordinator/learn/linear.h"
 
 #define MAGIC 0x44484d46u       /* "FMHD" */
 #define VERSION 2
-#define CLASSES_MAX 65536
-#define WIDTH_MAX (1u << 20)
 #define UNITS_MAX 65536u
 #define EPOCHS_MAX 1000000u
-#define LINEAR_WIDTH_MAX 8192u     /* its square is held in memory, several times */
-
-struct fm_head {
-    fm_head_spec spec;
-    size_t d;
-    int classes;
-    double *mean, *scale;   /* f64 [d]; scale is 1 / standard deviation, 0 for a constant column */
-    fm_fc fc;               /* FC */
-    double *weight;         /* LOGISTIC, SVM: f64 [d + 1, scores] */
-};
 
 static const char *const kinds[] = {
     [FM_HEAD_FC] = "fc",
@@ -111,7 +89,7 @@ int fm_head_spec_check(const fm_head_spec *spec, fm_err *err)
     return 0;
 }
 
-static int head_create(const fm_head_spec *spec, size_t d, int classes, fm_head **out, fm_err *err)
+int fm_head_create(const fm_head_spec *spec, size_t d, int classes, fm_head **out, fm_err *err)
 {
     fm_head *h = calloc(1, sizeof *h);
     int rc = 0;
@@ -148,151 +126,6 @@ void fm_head_destroy(fm_head *head)
     free(head);
 }
 
-/* weight  f32 [classes], caller's: what a row of each class counts. */
-static int weigh_classes(const fm_head_spec *spec, const fm_training *t, float *weight, fm_err *err)
-{
-    size_t classes = (size_t)t->classes, n = t->codes.n, *rows = calloc(classes, sizeof *rows);
-    int rc = 0;
-
-    if (!rows)
-        return fm_fail_nomem(err, "counts of classes", classes * sizeof *rows);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (t->labels[i] < 0 || t->labels[i] >= t->classes)
-            rc = fm_fail(err, -EINVAL, "head: row %zu has label %d, expected 0 to %d", i, (int)t->labels[i],
-                         t->classes - 1);
-        else
-            rows[t->labels[i]]++;
-    }
-    for (size_t c = 0; rc == 0 && c < classes; c++) {
-        if (rows[c] == 0)
-            rc = fm_fail(err, -EINVAL, "head: none of %zu rows to train on is of class %zu", n, c);
-        else
-            weight[c] = spec->class_weight ? (float)((double)n / ((double)classes * (double)rows[c])) : 1.0f;
-    }
-    free(rows);
-    return rc;
-}
-
-static const float *row_of(const fm_codes *codes, size_t i)
-{
-    return codes->x + (codes->rows ? codes->rows[i] : i) * codes->stride;
-}
-
-/* Means and deviations of the columns of x f32 [n, d], which it standardises in place. */
-static int standardise(fm_head *h, float *x, size_t n, fm_err *err)
-{
-    size_t d = h->d;
-
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < d; k++)
-            h->mean[k] += (double)x[i * d + k];
-    for (size_t k = 0; k < d; k++) {
-        if (!isfinite(h->mean[k]))      /* finite floats cannot sum up to that */
-            return fm_fail(err, -EDOM, "head: column %zu of the codes holds NaN or infinity; verify the store", k);
-        h->mean[k] /= (double)n;
-    }
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < d; k++)
-            h->scale[k] += ((double)x[i * d + k] - h->mean[k]) * ((double)x[i * d + k] - h->mean[k]);
-    for (size_t k = 0; k < d; k++)
-        h->scale[k] = h->scale[k] > 0.0 ? 1.0 / sqrt(h->scale[k] / (double)n) : 0.0;
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < d; k++)
-            x[i * d + k] = (float)(((double)x[i * d + k] - h->mean[k]) * h->scale[k]);
-    return 0;
-}
-
-/* A process's OpenBLAS runs on the thread that calls it: ranks share out the cores,
- * and a product cut over threads would add in another order. */
-static void one_thread(void)
-{
-    openblas_set_num_threads(1);
-}
-
-static int check_size(const fm_head_spec *spec, const fm_training *t, fm_err *err)
-{
-    unsigned most = spec->kind == FM_HEAD_FC ? WIDTH_MAX : LINEAR_WIDTH_MAX;
-
-    if (t->classes >= 2 && t->classes <= CLASSES_MAX && t->codes.d >= 1 && t->codes.d <= most &&
-        t->codes.n <= INT32_MAX)
-        return 0;
-    return fm_fail(err, -EINVAL, "head: %zu rows of %zu columns in %d classes, expected at most %d rows, 1 to %u "
-                   "columns, 2 to %d classes", t->codes.n, t->codes.d, t->classes, INT32_MAX, most, CLASSES_MAX);
-}
-
-/* What the training rows become, owned. */
-typedef struct {
-    float *x;               /* f32 [n, d] */
-    float *weight;          /* f32 [classes] */
-    int32_t *fold;          /* i32 [n] */
-    fm_rows rows;
-} prepared;
-
-static int prepare(fm_head *h, const fm_training *t, uint64_t seed, uint64_t stream, bool inner, prepared *p,
-                   fm_err *err)
-{
-    size_t n = t->codes.n, d = t->codes.d;
-    uint32_t folds = 0;
-    int rc;
-
-    p->x = calloc(n + 1, d * sizeof *p->x);
-    p->weight = calloc((size_t)t->classes, sizeof *p->weight);
-    p->fold = inner ? malloc((n + 1) * sizeof *p->fold) : NULL;
-    if (!p->x || !p->weight || (inner && !p->fold))
-        return fm_fail_nomem(err, "rows to train on", n * d * sizeof *p->x);
-    rc = weigh_classes(&h->spec, t, p->weight, err);
-    if (rc == 0 && inner)
-        rc = fm_inner_folds(t->labels, t->groups, n, t->classes, seed, stream, p->fold, &folds, err);
-    if (rc != 0)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        memcpy(p->x + i * d, row_of(&t->codes, i), d * sizeof *p->x);
-    p->rows = (fm_rows){p->x, n, d, t->labels, t->classes, p->weight, folds, p->fold};
-    return standardise(h, p->x, n, err);
-}
-
-static int train(fm_head *h, const prepared *p, uint64_t seed, uint64_t stream, double *inner_prob, fm_err *err)
-{
-    const fm_head_spec spec = h->spec;
-    int rc = 0;
-
-    if (spec.kind != FM_HEAD_FC)
-        return fm_linear_train(&spec, &p->rows, h->weight, &h->spec.C, inner_prob, err);
-    if (p->rows.folds)
-        rc = fm_fc_choose(&spec, &p->rows, seed, stream, &h->spec.epochs, inner_prob, err);
-    return rc == 0 ? fm_fc_train(&h->fc, &h->spec, &p->rows, seed, stream, NULL, err) : rc;
-}
-
-int fm_head_train(const fm_head_spec *spec, const fm_training *t, uint64_t seed, uint64_t stream, double *inner_prob,
-                  fm_head **out, fm_err *err)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    bool inner = spec->n_choices > 0 || spec->kind == FM_HEAD_SVM || inner_prob;
-    prepared p = {0};
-    fm_head *h = NULL;
-    int rc = fm_head_spec_check(spec, err);
-
-    if (rc == 0)
-        rc = check_size(spec, t, err);
-    if (rc != 0)
-        return rc;
-    pthread_once(&once, one_thread);
-    rc = head_create(spec, t->codes.d, t->classes, &h, err);
-    if (rc == 0)
-        rc = prepare(h, t, seed, stream, inner, &p, err);
-    if (rc == 0)
-        rc = train(h, &p, seed, stream, inner_prob, err);
-    if (rc == 0) {
-        *out = h;
-        h = NULL;
-    }
-    free(p.x);
-    free(p.weight);
-    free(p.fold);
-    fm_head_destroy(h);
-    return rc;
-}
-
 size_t fm_head_width(const fm_head *head)
 {
     return head->d;
@@ -313,6 +146,11 @@ double fm_head_chosen(const fm_head *head)
     const fm_head_spec *s = &head->spec;
 
     return s->n_choices == 0 ? (double)NAN : s->kind == FM_HEAD_FC ? (double)s->epochs : s->C;
+}
+
+const float *fm_codes_row(const fm_codes *codes, size_t i)
+{
+    return codes->x + (codes->rows ? codes->rows[i] : i) * codes->stride;
 }
 
 static int score_row(const fm_head *h, const float *x, float *z, double *prob)
@@ -345,7 +183,7 @@ int fm_head_score(const fm_head *head, const fm_codes *codes, double *prob, fm_e
     if (!z)
         return fm_fail_nomem(err, "a row of codes", head->d * sizeof *z);
     for (size_t i = 0; rc == 0 && i < codes->n; i++)
-        if (score_row(head, row_of(codes, i), z, prob + i * (size_t)head->classes) != 0)
+        if (score_row(head, fm_codes_row(codes, i), z, prob + i * (size_t)head->classes) != 0)
             rc = fm_fail(err, -EDOM, "head: row %zu of the codes holds NaN, infinity, or a number far out of the range "
                          "it was trained on; verify the store", i);
     free(z);
@@ -409,7 +247,7 @@ static uint64_t bytes_of(const fm_head_spec *spec, uint64_t d, uint64_t classes)
 {
     uint64_t hidden = spec->hidden;
 
-    if (d < 1 || d > WIDTH_MAX || classes < 2 || classes > CLASSES_MAX)
+    if (d < 1 || d > FM_HEAD_WIDTH_MAX || classes < 2 || classes > FM_HEAD_CLASSES_MAX)
         return UINT64_MAX;
     if (spec->kind == FM_HEAD_FC)
         return d * 16 + 4 * (d * hidden + hidden + hidden * classes + classes);
@@ -456,7 +294,7 @@ int fm_head_decode(const void *bytes, size_t n, fm_head **out, fm_err *err)
         return fm_fail(err, -EBADMSG, "head: damaged: %s", cause.text);
     if (fm_reader_left(&in) != bytes_of(&spec, d, classes))
         return fm_fail(err, -EBADMSG, "head: %zu bytes are not what %u columns and %u classes need", n, d, classes);
-    rc = head_create(&spec, d, (int)classes, &h, &cause);
+    rc = fm_head_create(&spec, d, (int)classes, &h, &cause);
     if (rc != 0)
         return rc == -ENOMEM ? fm_fail(err, rc, "%s", cause.text) : fm_fail(err, -EBADMSG, "head: damaged: %s", cause.text);
     if (!read_numbers(&in, h)) {

@@ -32,6 +32,7 @@
 #ifndef FM_COORDINATOR_LEARN_HEAD_H
 #define FM_COORDINATOR_LEARN_HEAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -107,6 +108,24 @@ typedef struct {
 int fm_head_train(const fm_head_spec *spec, const fm_training *t, uint64_t seed, uint64_t stream, double *inner_prob,
                   fm_head **out, fm_err *err);
 void fm_head_destroy(fm_head *head);
+
+/* The same in parts, which may be worked out on any machine and in any order: fits to inner folds, of which those
+ * to all rows come out, too, where heads are linear.  fm_head_train is these, one after the other. */
+typedef struct fm_fitting fm_fitting;
+
+/* As fm_head_train, but nothing is trained yet.  with_inner  inner_prob will be wanted.
+ * t  borrowed with all it points to; must outlive the result.  Cheap: codes are not looked at before a part or
+ * the end asks for them. */
+int fm_fitting_create(const fm_head_spec *spec, const fm_training *t, uint64_t seed, uint64_t stream, bool with_inner,
+                      fm_fitting **out, fm_err *err);
+void fm_fitting_destroy(fm_fitting *f);
+size_t fm_fitting_parts(const fm_fitting *f);                       /* may be 0 */
+size_t fm_fitting_part_values(const fm_fitting *f, size_t part);    /* how many numbers it leaves behind */
+size_t fm_fitting_values(const fm_fitting *f);                      /* all parts together */
+/* values  caller's; f64 [fm_fitting_part_values].  Errors: -EDOM, -ENOMEM as above. */
+int fm_fitting_part(fm_fitting *f, size_t part, double *values, fm_err *err);
+/* parts  all parts' values, one behind the other; overwritten.  Otherwise as fm_head_train. */
+int fm_fitting_finish(fm_fitting *f, double *parts, double *inner_prob, fm_head **out, fm_err *err);
 
 size_t fm_head_width(const fm_head *head);      /* columns of the codes it was trained on */
 int fm_head_classes(const fm_head *head);

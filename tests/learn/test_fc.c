@@ -153,7 +153,7 @@ static void epochs_are_chosen_as_if_trained_anew(void)
     static const double choice[] = {1, 4, 30};
     static float x[N * D], part[N * D];
     static int32_t label[N], part_label[N], fold[N];
-    static double inner[N * CLASSES];
+    static double inner[N * CLASSES], parts[3 * N * CLASSES];
     fm_rng rng = fm_rng_init(29, 0);
     fm_head_spec spec;
     fm_rows all = {x, N, D, label, CLASSES, weights, FOLDS, fold};
@@ -171,7 +171,10 @@ static void epochs_are_chosen_as_if_trained_anew(void)
         fold[i] = i / CLASSES % FOLDS;
         x[i * D + label[i]] += 1.0f;
     }
-    REQUIRE(fm_fc_choose(&spec, &all, 1, 2, &chosen, inner, NULL) == 0);
+    for (uint32_t f = FOLDS; f-- > 0;)
+        REQUIRE(fm_fc_part(&spec, &all, 1, 2, f, parts + f * sizeof parts / sizeof *parts / FOLDS, NULL) == 0);
+    CHECK_INT(fm_fc_part_values(&spec, &all, 1), sizeof parts / sizeof *parts / FOLDS);
+    REQUIRE(fm_fc_choose(&spec, &all, parts, &chosen, inner, NULL) == 0);
     for (int c = 0; c < 3; c++) {
         double loss = 0;
 
