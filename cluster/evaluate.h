@@ -1,10 +1,10 @@
 /* The collective stage `evaluate`: one MPI job over every node that is up.
  *
  * Each rank reads its share of the plan's CODE records; the features are gathered
- * to rank 0 (central training), which trains the final head on all of them; the
- * matrix goes to every node once; folds and repeats are trained in parallel; rank
- * 0 collects the predictions; bootstrap resamples are divided over the ranks; rank
- * 0 writes the result.  The result's bytes do not depend on the number of ranks. */
+ * to rank 0 and go from there to every node once; folds and repeats are trained in
+ * parallel, and where these are fewer than ranks, or the last of them, inner folds and
+ * values of C are; rank 0 finishes the final head and collects the predictions;
+ * bootstrap resamples are divided over the ranks; rank 0 writes the result.  The result's bytes do not depend on the number of ranks. */
 #ifndef FM_CLUSTER_EVALUATE_H
 #define FM_CLUSTER_EVALUATE_H
 

@@ -83,7 +83,7 @@ int fm_agree(MPI_Comm comm, int rc, fm_err *err)
     return code;
 }
 
-/* Send or receive n bytes between rank 0 and another one. */
+/* Send n bytes to another rank, or receive them. */
 static int move_bytes(MPI_Comm comm, uint8_t *bytes, size_t n, int peer, bool send)
 {
     int mpi = MPI_SUCCESS;
@@ -97,24 +97,24 @@ static int move_bytes(MPI_Comm comm, uint8_t *bytes, size_t n, int peer, bool se
     return mpi;
 }
 
-/* Everybody's size to rank 0, which says whether they fill its room. */
-static int gather_sizes(MPI_Comm comm, uint64_t mine, uint64_t *sizes, int size, size_t total_bytes, fm_err *err)
+/* Everybody's size to root, which says whether they fill its room. */
+static int gather_sizes(MPI_Comm comm, int root, uint64_t mine, uint64_t *sizes, int size, size_t total_bytes, fm_err *err)
 {
-    int rank, rc = 0, mpi = MPI_Gather(&mine, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, 0, comm);
+    int rank, rc = 0, mpi = MPI_Gather(&mine, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, root, comm);
     uint64_t sum = 0;
 
     MPI_Comm_rank(comm, &rank);
     if (mpi != MPI_SUCCESS)
         rc = fail_mpi(err, mpi, "gathering sizes");
-    for (int i = 0; rc == 0 && rank == 0 && i < size; i++)
+    for (int i = 0; rc == 0 && rank == root && i < size; i++)
         sum += sizes[i];
-    if (rc == 0 && rank == 0 && sum != total_bytes)
+    if (rc == 0 && rank == root && sum != total_bytes)
         rc = fm_fail(err, -EINVAL, "ranks have %llu bytes to gather where %zu are expected", (unsigned long long)sum,
                      total_bytes);
     return fm_agree(comm, rc, err);
 }
 
-int fm_gather_bytes(MPI_Comm comm, const void *mine, size_t n_mine, void *all, size_t total_bytes, fm_err *err)
+int fm_gather_bytes(MPI_Comm comm, int root, const void *mine, size_t n_mine, void *all, size_t total_bytes, fm_err *err)
 {
     int rank, size, rc = 0, mpi = MPI_SUCCESS;
     uint64_t *sizes = NULL;
@@ -122,20 +122,21 @@ int fm_gather_bytes(MPI_Comm comm, const void *mine, size_t n_mine, void *all, s
 
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &size);
-    if (rank == 0 && !(sizes = calloc((size_t)size, sizeof *sizes)))
+    if (rank == root && !(sizes = calloc((size_t)size, sizeof *sizes)))
         rc = fm_fail_nomem(err, "sizes of ranks", (size_t)size * sizeof *sizes);
     rc = fm_agree(comm, rc, err);
     if (rc == 0)
-        rc = gather_sizes(comm, n_mine, sizes, size, total_bytes, err);
+        rc = gather_sizes(comm, root, n_mine, sizes, size, total_bytes, err);
     if (rc != 0)
         goto done;
-    if (rank != 0)
-        mpi = move_bytes(comm, (uint8_t *)(uintptr_t)mine, n_mine, 0, true);
-    else if (n_mine)
-        memcpy(to, mine, n_mine);
-    for (int i = 1; rank == 0 && mpi == MPI_SUCCESS && i < size; i++) {
-        to += sizes[i - 1];
-        mpi = move_bytes(comm, to, sizes[i], i, false);
+    if (rank != root)
+        mpi = move_bytes(comm, (uint8_t *)(uintptr_t)mine, n_mine, root, true);
+    for (int i = 0; rank == root && mpi == MPI_SUCCESS && i < size; i++) {
+        if (i != root)
+            mpi = move_bytes(comm, to, sizes[i], i, false);
+        else if (n_mine)
+            memcpy(to, mine, n_mine);
+        to += sizes[i];
     }
     rc = fm_agree(comm, mpi == MPI_SUCCESS ? 0 : fail_mpi(err, mpi, "gathering"), err);
 done:

@@ -11,12 +11,12 @@
 /* Which rows [*first, *first + *count) of n are this rank's: contiguous, sizes differ by at most one. */
 void fm_share_of(size_t n, int rank, int size, size_t *first, size_t *count);
 
-/* Gather bytes to rank 0 in rank order.
+/* Gather bytes to rank root in rank order.
  * mine, n_mine  this rank's bytes.
- * all  rank 0: room for the sum of all n_mine (total_bytes); others: ignored.
- * Errors: -EINVAL (rank 0's total differs from what ranks have), -ENOMEM, -EIO (MPI).
+ * all  root: room for the sum of all n_mine (total_bytes); others: ignored.
+ * Errors: -EINVAL (root's total differs from what ranks have), -ENOMEM, -EIO (MPI).
  * Ranks: collective on comm; all return the same. */
-int fm_gather_bytes(MPI_Comm comm, const void *mine, size_t n_mine, void *all, size_t total_bytes, fm_err *err);
+int fm_gather_bytes(MPI_Comm comm, int root, const void *mine, size_t n_mine, void *all, size_t total_bytes, fm_err *err);
 
 /* Broadcast n bytes from rank 0, in chunks.  Ranks: collective on comm. */
 int fm_bcast_bytes(MPI_Comm comm, void *bytes, size_t n, fm_err *err);

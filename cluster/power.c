@@ -1,4 +1,4 @@
-/* Always: a rank that fails says so at the next fm_agree(), where all the others are. */
+/* Drawings of a planted effect, over ranks; the same ones at each size, so that sizes differ in nothing else. */
 #include "cluster/power.h"
 
 #include <errno.h>
@@ -6,12 +6,9 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/log.h"
-#include "cluster/job.h"
 #include "cluster/rows.h"
 #include "cluster/spread.h"
-#include "storage/photo.h"
-#include "storage/store.h"
+#include "cluster/stage.h"
 #include "worker/net/encoder.h"
 #include "worker/plant.h"
 
@@ -19,11 +16,9 @@
 #define PLAN_BYTES_MAX ((size_t)4 << 30)
 #define CHIP_BYTES ((size_t)FM_ENCODER_CHIP * FM_ENCODER_CHIP * 3)
 
-enum { EXIT_DONE = 0, EXIT_INPUT = 3, EXIT_FAILED = 4 };
-
 typedef struct {
-    MPI_Comm comm;
-    int rank, size;
+    fm_ranks on;
+    const char *plan_path, *out_path;
     fm_power_plan plan;
     size_t first, count;                    /* this rank's rows */
     uint8_t *chips;                         /* u8 [count, CHIP_BYTES] */
@@ -77,29 +72,25 @@ int fm_power_plan_decode(const void *bytes, size_t n, fm_power_plan *out, fm_err
     return fm_audit_plan_decode(in.at, fm_reader_left(&in), &out->rows, err);
 }
 
-static int get_plan(stage *s, const char *path, fm_err *err)
+static int get_plan(stage *s, fm_err *err)
 {
     fm_buf bytes = FM_BUF_INIT;
-    int rc = fm_rows_file(s->comm, path, PLAN_BYTES_MAX, &bytes, err);
+    int rc = fm_rows_file(s->on.comm, s->plan_path, PLAN_BYTES_MAX, &bytes, err);
 
     if (rc == 0)
         rc = fm_power_plan_decode(bytes.data, bytes.size, &s->plan, err);
     fm_buf_fini(&bytes);
-    return fm_agree(s->comm, rc, err);
+    return fm_agree(s->on.comm, rc, err);
 }
 
 static int read_chip(const stage *s, fm_store *store, size_t i, uint8_t *to, fm_err *err)
 {
     const fm_plan_row *row = &s->plan.rows.plan.rows[i];
-    const void *payload;
     fm_photo photo;
-    size_t n;
-    int rc = fm_store_get(store, FM_RECORD_PHOTO, &s->plan.rows.photo[i], &payload, &n, NULL, err);
+    int rc = fm_rows_photo(store, &s->plan.rows.photo[i], row->sample, &photo, err);
 
-    if (rc == 0)
-        rc = fm_photo_decode(payload, n, &photo, err);
     if (rc != 0)
-        return fm_fail_in(err, rc, "photo record of sample %u (build the study again)", row->sample);
+        return rc;
     if (row->face < photo.n_faces && photo.chip_size == FM_ENCODER_CHIP && photo.faces[row->face].chip)
         memcpy(to, photo.faces[row->face].chip, CHIP_BYTES);
     else
@@ -113,7 +104,7 @@ static int read_chips(stage *s, fm_err *err)
     fm_store *store = NULL;
     int rc = 0;
 
-    fm_share_of(s->plan.rows.plan.n, s->rank, s->size, &s->first, &s->count);
+    fm_share_of(s->plan.rows.plan.n, s->on.rank, s->on.size, &s->first, &s->count);
     if (!(s->chips = malloc(s->count * CHIP_BYTES + 1)))
         rc = fm_fail_nomem(err, "chips", s->count * CHIP_BYTES);
     if (rc == 0 && s->count)
@@ -121,7 +112,7 @@ static int read_chips(stage *s, fm_err *err)
     for (size_t i = 0; rc == 0 && i < s->count; i++)
         rc = read_chip(s, store, s->first + i, s->chips + i * CHIP_BYTES, err);
     fm_store_close(store);
-    return fm_agree(s->comm, rc, err);
+    return fm_agree(s->on.comm, rc, err);
 }
 
 /* This rank's chips with one size planted, to their columns of the study's codes. */
@@ -153,14 +144,14 @@ static int encode_all(stage *s, fm_encoder *encoder, fm_err *err)
 {
     size_t row_bytes = s->plan.rows.plan.code_width * sizeof(float);
     float *mine = malloc(s->count * row_bytes + 1);
-    int rc = fm_agree(s->comm, mine ? 0 : fm_fail_nomem(err, "codes", s->count * row_bytes), err);
+    int rc = fm_agree(s->on.comm, mine ? 0 : fm_fail_nomem(err, "codes", s->count * row_bytes), err);
 
     for (int i = 0; rc == 0 && i < FM_POWER_SIZES; i++) {
         void *matrix = NULL;
 
-        rc = fm_agree(s->comm, encode(s, encoder, s->plan.size[i], mine, err), err);
+        rc = fm_agree(s->on.comm, encode(s, encoder, s->plan.size[i], mine, err), err);
         if (rc == 0)
-            rc = fm_rows_share(s->comm, mine, s->plan.rows.plan.n, row_bytes, &s->shared[i], &matrix, err);
+            rc = fm_rows_share(s->on.comm, mine, s->plan.rows.plan.n, row_bytes, &s->shared[i], &matrix, err);
         s->codes[i] = matrix;
     }
     free(mine);
@@ -177,95 +168,78 @@ static int get_codes(stage *s, fm_err *err)
     join.detector = s->plan.detector;
     join.landmarks = s->plan.landmarks;
     join.encoder = s->plan.encoder;
-    rc = fm_spread_models(s->comm, &join, &spread, &models, err);
+    rc = fm_spread_models(s->on.comm, &join, &spread, &models, err);
     if (rc == 0)
         rc = encode_all(s, fm_models_encoder(models), err);
     fm_spread_destroy(spread);
     return rc;
 }
 
-static size_t tasks_of(const stage *s, int rank)
+static int get(void *ctx, fm_err *err)
 {
-    size_t n = (size_t)FM_POWER_SIZES * s->plan.seeds, size = (size_t)s->size;
+    stage *s = ctx;
+    int rc = get_plan(s, err);
 
-    return (size_t)rank < n ? (n - (size_t)rank + size - 1) / size : 0;
+    if (rc == 0)
+        rc = read_chips(s, err);
+    return rc == 0 ? get_codes(s, err) : rc;
 }
 
-/* The same drawings at each size, so that sizes differ in nothing else. */
-static int run_task(const stage *s, size_t task, fm_audit_figure *out, fm_err *err)
+static int run_task(void *ctx, size_t task, void *out, fm_err *err)
 {
+    const stage *s = ctx;
+
     return fm_audit_halves(&s->plan.rows.plan, s->plan.rows.stratum, s->codes[0], s->codes[task / s->plan.seeds],
                            task % s->plan.seeds, out, err);
 }
 
-/* all  figures in rank order; rank 0's. */
-static int write_result(const stage *s, const fm_audit_figure *all, const char *path, fm_err *err)
+static int write_result(const char *path, const fm_audit_figure *v, size_t n, fm_err *err)
 {
-    size_t n = (size_t)FM_POWER_SIZES * s->plan.seeds;
-    fm_audit_figure *v = calloc(n, sizeof *v);
     fm_buf b = FM_BUF_INIT;
-    int rc = v ? 0 : fm_fail_nomem(err, "figures", n * sizeof *v);
+    int rc;
 
-    for (int rank = 0; rc == 0 && rank < s->size; rank++)
-        for (size_t i = 0; i < tasks_of(s, rank); i++)
-            v[i * (size_t)s->size + (size_t)rank] = *all++;
-    for (size_t i = 0; rc == 0 && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         fm_buf_f64(&b, v[i].auc);
         fm_buf_f64(&b, v[i].low);
         fm_buf_f64(&b, v[i].high);
         fm_buf_f64(&b, v[i].subjects);
     }
-    if (rc == 0)
-        rc = b.failed ? fm_fail_nomem(err, path, b.size) : fm_file_write(path, b.data, b.size, err);
+    rc = b.failed ? fm_fail_nomem(err, path, b.size) : fm_file_write(path, b.data, b.size, err);
     fm_buf_fini(&b);
-    free(v);
     return rc;
 }
 
-static int run_tasks(const stage *s, const char *out_path, fm_err *err)
+static int work(void *ctx, fm_err *err)
 {
-    size_t n = tasks_of(s, s->rank), total = (size_t)FM_POWER_SIZES * s->plan.seeds, bytes = sizeof(fm_audit_figure);
-    fm_audit_figure *mine = calloc(n + 1, bytes), *all = calloc(total, bytes);
-    int rc = mine && all ? 0 : fm_fail_nomem(err, "figures", total * bytes);
+    stage *s = ctx;
+    size_t n = (size_t)FM_POWER_SIZES * s->plan.seeds;
+    fm_audit_figure *all = calloc(n, sizeof *all);
+    int rc = fm_agree(s->on.comm, all ? 0 : fm_fail_nomem(err, "figures", n * sizeof *all), err);
 
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = run_task(s, i * (size_t)s->size + (size_t)s->rank, &mine[i], err);
-    rc = fm_agree(s->comm, rc, err);
     if (rc == 0)
-        rc = fm_gather_bytes(s->comm, mine, n * bytes, all, total * bytes, err);
-    if (rc == 0 && s->rank == 0)
-        rc = write_result(s, all, out_path, err);
-    free(mine);
+        rc = fm_stage_deal(&s->on, n, sizeof *all, run_task, s, all, err);
+    if (rc == 0 && s->on.rank == 0)
+        rc = write_result(s->out_path, all, n, err);
     free(all);
-    return fm_agree(s->comm, rc, err);
+    return fm_agree(s->on.comm, rc, err);
+}
+
+static void fini(void *ctx)
+{
+    stage *s = ctx;
+
+    for (int i = 0; i < FM_POWER_SIZES; i++)
+        fm_shared_destroy(s->shared[i]);
+    fm_audit_plan_fini(&s->plan.rows);
+    free(s->chips);
 }
 
 int fm_power_main(const char *plan_path, const char *out_path)
 {
+    static const fm_stage_course course = {"power", get, work, fini};
     static stage s;             /* several paths long */
-    fm_err err = FM_ERR_INIT;
-    int rc = fm_job_begin("power", &s.rank, &err), status;
 
-    if (rc != 0) {
-        fm_error("%s", err.text);
-        return EXIT_FAILED;
-    }
-    s.comm = MPI_COMM_WORLD;
-    MPI_Comm_size(s.comm, &s.size);
-    rc = get_plan(&s, plan_path, &err);
-    if (rc == 0)
-        rc = read_chips(&s, &err);
-    if (rc == 0)
-        rc = get_codes(&s, &err);
-    status = rc == 0 || rc == -ENOMEM || rc == -EIO ? EXIT_FAILED : EXIT_INPUT;
-    if (rc == 0)
-        rc = run_tasks(&s, out_path, &err);
-    if (rc != 0 && s.rank == 0)
-        fm_error("%s", err.text);
-    for (int i = 0; i < FM_POWER_SIZES; i++)
-        fm_shared_destroy(s.shared[i]);
-    fm_audit_plan_fini(&s.plan.rows);
-    free(s.chips);
-    fm_job_end();
-    return rc == 0 ? EXIT_DONE : status;
+    s.plan_path = plan_path;
+    s.out_path = out_path;
+    return fm_stage_run(&course, &s.on, &s);
 }

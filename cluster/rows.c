@@ -37,7 +37,7 @@ int fm_rows_share(MPI_Comm comm, const void *mine, size_t n, size_t row_bytes, f
     fm_share_of(n, rank, size, &first, &count);
     rc = fm_shared_create(comm, n * row_bytes, shared, matrix, err);
     if (rc == 0)
-        rc = fm_gather_bytes(comm, mine, count * row_bytes, *matrix, n * row_bytes, err);
+        rc = fm_gather_bytes(comm, 0, mine, count * row_bytes, *matrix, n * row_bytes, err);
     if (rc == 0)
         rc = fm_agree(comm, fm_shared_spread(*shared, err), err);
     return rc;
@@ -104,4 +104,15 @@ int fm_rows_codes(MPI_Comm comm, const fm_plan *plan, fm_shared **shared, float 
     *codes = matrix;
     free(mine);
     return rc;
+}
+
+int fm_rows_photo(fm_store *store, const fm_digest *key, uint32_t sample, fm_photo *out, fm_err *err)
+{
+    const void *payload;
+    size_t n;
+    int rc = fm_store_get(store, FM_RECORD_PHOTO, key, &payload, &n, NULL, err);
+
+    if (rc == 0)
+        rc = fm_photo_decode(payload, n, out, err);
+    return rc == 0 ? 0 : fm_fail_in(err, rc, "photo record of sample %u (build the study again)", sample);
 }

@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "cluster/gather.h"
 #include "coordinator/learn/evaluation.h"
+#include "storage/photo.h"
+#include "storage/store.h"
 
 /* A file's bytes to all ranks.  bytes  empty before.
  * Errors: what fm_file_read gives, -ENOMEM, -EIO.  Ranks: collective on comm; all return the same. */
@@ -24,5 +26,9 @@ int fm_rows_share(MPI_Comm comm, const void *mine, size_t n, size_t row_bytes, f
  * Errors: what fm_store_open and fm_store_get give, -EINVAL (columns no code has), -EBADMSG, -ENOMEM, -EIO.
  * Ranks: collective on comm; all return the same. */
 int fm_rows_codes(MPI_Comm comm, const fm_plan *plan, fm_shared **shared, float **codes, fm_err *err);
+
+/* A row's PHOTO record, by its key; fm_photo_fini.  sample  named when it fails.
+ * Errors: what fm_store_get and fm_photo_decode give.  Ranks: local. */
+int fm_rows_photo(fm_store *store, const fm_digest *key, uint32_t sample, fm_photo *out, fm_err *err);
 
 #endif

@@ -122,25 +122,16 @@ static void fails(void)
     CHECK_INT(fm_evaluate_main(getenv("TEST_PLAN"), getenv("TEST_OUT")), 4);
 }
 
-/* kind of head, with inner folds that choose */
-static void ranks_do_not_change_a_byte_of(int kind)
+/* What fm_evaluate_local() gives must be what any of these numbers of ranks gives. */
+static void same_bytes_on(const fm_plan *plan, const float *x, int first, int last)
 {
     fm_buf want = FM_BUF_INIT;
     fm_evaluation e;
-    fm_plan plan;
-    float *x;
 
-    x = make_plan(&plan);
-    plan.head.kind = (uint8_t)kind;
-    plan.call.kind = kind == FM_HEAD_SVM ? FM_CALL_YOUDEN : FM_CALL_LARGER;
-    plan.head.n_choices = 2;
-    plan.head.choice[0] = 1;
-    plan.head.choice[1] = 3;
-    REQUIRE(write_plan(&plan));
-    REQUIRE(fm_evaluate_local(&plan, x, &e, NULL) == 0);
-    CHECK(e.fold[3].chosen == 1 || e.fold[3].chosen == 3);
+    REQUIRE(write_plan(plan));
+    REQUIRE(fm_evaluate_local(plan, x, &e, NULL) == 0);
     fm_evaluation_encode(&e, &want);
-    for (int n = kind == FM_HEAD_FC ? 1 : 3; n <= 4; n++) {
+    for (int n = first; n <= last; n++) {
         fm_buf got = FM_BUF_INIT;
 
         ranks_run(n, "succeeds");
@@ -151,22 +142,54 @@ static void ranks_do_not_change_a_byte_of(int kind)
     }
     fm_evaluation_fini(&e);
     fm_buf_fini(&want);
-    fm_plan_fini(&plan);
-    free(x);
 }
 
+/* Each kind of head, with inner folds that choose; ten folds, so that some heads are trained whole and of
+ * others the parts are shared. */
 static void ranks_do_not_change_a_byte(void)
 {
     REQUIRE(places() && make_store(PHOTOS));
-    for (int kind = FM_HEAD_FC; kind <= FM_HEAD_SVM; kind++)
-        ranks_do_not_change_a_byte_of(kind);
+    for (int kind = FM_HEAD_FC; kind <= FM_HEAD_SVM; kind++) {
+        fm_plan plan;
+        float *x = make_plan(&plan);
+
+        plan.head.kind = (uint8_t)kind;
+        plan.call.kind = kind == FM_HEAD_SVM ? FM_CALL_YOUDEN : FM_CALL_LARGER;
+        plan.head.n_choices = 2;
+        plan.head.choice[0] = 1;
+        plan.head.choice[1] = 3;
+        same_bytes_on(&plan, x, kind == FM_HEAD_FC ? 1 : 3, 4);
+        fm_plan_fini(&plan);
+        free(x);
+    }
 }
 
-/* One fold, the final head, no resamples: two ranks have nothing to do. */
+/* Two heads, the fold's and the final one: what ranks share are inner folds and values of C. */
+static void a_holdout_is_shared_out(void)
+{
+    REQUIRE(places() && make_store(PHOTOS));
+    for (int kind = FM_HEAD_FC; kind <= FM_HEAD_SVM; kind++) {
+        fm_plan plan;
+        float *x = make_plan(&plan);
+
+        plan.folds = (fm_folds_spec){.kind = FM_FOLDS_HOLDOUT, .folds = 1, .repeats = 1, .test_fraction = 0.5};
+        plan.head.kind = (uint8_t)kind;
+        plan.call.kind = kind == FM_HEAD_FC ? FM_CALL_YOUDEN : FM_CALL_LARGER;
+        plan.head.n_choices = kind == FM_HEAD_FC ? 0 : 5;
+        for (int i = 0; i < 5; i++)
+            plan.head.choice[i] = 0.01 * (1 << 2 * i);
+        for (uint32_t i = 0; kind == FM_HEAD_SVM && i < plan.n; i++)
+            plan.rows[i].label = (int32_t)(i % 3);
+        plan.classes = kind == FM_HEAD_SVM ? 3 : 2;
+        same_bytes_on(&plan, x, kind == FM_HEAD_LOGISTIC ? 2 : 4, kind == FM_HEAD_LOGISTIC ? 3 : 4);
+        fm_plan_fini(&plan);
+        free(x);
+    }
+}
+
+/* One fold, the final head, no parts, no resamples: two ranks have nothing to do. */
 static void more_ranks_than_pieces(void)
 {
-    fm_buf want = FM_BUF_INIT, got = FM_BUF_INIT;
-    fm_evaluation e;
     fm_plan plan;
     float *x;
 
@@ -177,15 +200,7 @@ static void more_ranks_than_pieces(void)
     plan.n = 6;
     for (uint32_t i = 0; i < plan.n; i++)
         plan.rows[i].subject = i;
-    REQUIRE(write_plan(&plan));
-    REQUIRE(fm_evaluate_local(&plan, x, &e, NULL) == 0);
-    fm_evaluation_encode(&e, &want);
-    ranks_run(4, "succeeds");
-    CHECK(fm_file_read(out_path, 1u << 28, &got, NULL) == 0);
-    CHECK(got.size == want.size && memcmp(got.data, want.data, got.size) == 0);
-    fm_evaluation_fini(&e);
-    fm_buf_fini(&want);
-    fm_buf_fini(&got);
+    same_bytes_on(&plan, x, 4, 4);
     fm_plan_fini(&plan);
     free(x);
 }
@@ -219,8 +234,8 @@ static void what_cannot_be_used_ends_all_ranks(void)
 int main(int argc, char **argv)
 {
     static const rank_case ranks[] = {RANK_CASE(succeeds), RANK_CASE(is_unusable), RANK_CASE(fails)};
-    static const check_case cases[] = {CHECK_CASE(ranks_do_not_change_a_byte), CHECK_CASE(more_ranks_than_pieces),
-                                       CHECK_CASE(what_cannot_be_used_ends_all_ranks)};
+    static const check_case cases[] = {CHECK_CASE(ranks_do_not_change_a_byte), CHECK_CASE(a_holdout_is_shared_out),
+                                       CHECK_CASE(more_ranks_than_pieces), CHECK_CASE(what_cannot_be_used_ends_all_ranks)};
     int status = ranks_main(argc, argv, ranks, sizeof ranks / sizeof *ranks);
 
     return status >= 0 ? status : check_main(argc, argv, cases, sizeof cases / sizeof *cases);

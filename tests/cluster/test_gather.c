@@ -27,30 +27,36 @@ static size_t amount(int r)
     return r == 1 ? 0 : (size_t)(r + 1) * EACH + (size_t)r;
 }
 
-static void gathers(void)
+static void gathers_to(int root)
 {
     unsigned char *mine, *all = NULL;
     size_t total = 0, at = 0;
 
-    begin();
     for (int r = 0; r < size; r++)
         total += amount(r);
     mine = malloc(amount(rank) + 1);
     for (size_t i = 0; i < amount(rank); i++)
         mine[i] = pattern(rank, i);
-    if (rank == 0)
+    if (rank == root)
         all = malloc(total + 1);
-    CHECK_INT(fm_gather_bytes(MPI_COMM_WORLD, mine, amount(rank), all, total, NULL), 0);
-    for (int r = 0; rank == 0 && r < size; r++)
+    CHECK_INT(fm_gather_bytes(MPI_COMM_WORLD, root, mine, amount(rank), all, total, NULL), 0);
+    for (int r = 0; rank == root && r < size; r++)
         for (size_t i = 0; i < amount(r); i++)
             if (all[at++] != pattern(r, i)) {
                 check_failed(__FILE__, __LINE__, "byte %zu of rank %d differs", i, r);
                 i = amount(r);
             }
-    CHECK_INT(fm_gather_bytes(MPI_COMM_WORLD, mine, amount(rank), all, total + 1, NULL), -EINVAL);
-    CHECK_INT(fm_gather_bytes(MPI_COMM_WORLD, NULL, 0, NULL, 0, NULL), 0);
+    CHECK_INT(fm_gather_bytes(MPI_COMM_WORLD, root, mine, amount(rank), all, total + 1, NULL), -EINVAL);
+    CHECK_INT(fm_gather_bytes(MPI_COMM_WORLD, root, NULL, 0, NULL, 0, NULL), 0);
     free(mine);
     free(all);
+}
+
+static void gathers(void)
+{
+    begin();
+    gathers_to(0);
+    gathers_to(size - 1);
     fm_job_end();
 }
 
