@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "worker/face/hog.h"
 #include "worker/face/pyramid.h"
+#include "worker/face/screen.h"
 
 #define WEIGHTS (FM_HOG_PLANES * FM_HOG_SIDE * FM_HOG_SIDE)
 #define FILTER_BYTES ((size_t)(FM_HOG_FILTERS * WEIGHTS + FM_HOG_FILTERS) * 4)
@@ -28,6 +29,7 @@
 struct fm_detector {
     const fm_hog_kernels *k;
     float weights[WEIGHTS * FM_HOG_FILTERS];    /* [31][10][10][5] */
+    fm_screen screen;
     double threshold[FM_HOG_FILTERS];
     float *memory;                              /* one block for all of a level's arrays */
     size_t memory_floats;
@@ -50,6 +52,9 @@ typedef struct {
     int bins_stride;
     float *planes;                  /* [31][ny + 9][plane_row] */
     int64_t plane_row, plane_stride;
+    uint8_t *bytes;                 /* [ny + 9][8][4 plane_row], the planes' features as the screen takes them */
+    float *energy;                  /* [ny + 9], of the strongest cell in a row */
+    uint8_t *hits;                  /* [blocks of columns] */
     float *answers;                 /* [5][answer_stride] */
     int64_t answer_stride;
 } level;
@@ -75,6 +80,7 @@ int fm_detector_create(const void *filters, size_t n_bytes, fm_isa isa, fm_detec
             fm_detector_destroy(d);
             return fm_fail(err, -EINVAL, "detector filters: a weight is not a number");
         }
+    fm_screen_init(&d->screen, d->weights);
     *out = d;
     return 0;
 }
@@ -96,7 +102,7 @@ static size_t padded(size_t n)
 /* Cut the level's arrays out of d->memory, which grows when it must. */
 static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *err)
 {
-    size_t width = padded((size_t)image->width), total, votes, colours;
+    size_t width = padded((size_t)image->width), total, votes, colours, rows, hits;
     float *at;
 
     *l = (level){.image = image, .cells_x = (int)((float)image->width / FM_HOG_CELL + 0.5f),
@@ -111,9 +117,11 @@ static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *e
     l->plane_stride = l->plane_row * (l->ny + FM_HOG_PAD);
     l->answer_stride = (int64_t)padded((size_t)l->nx + 64);
     colours = padded((3 * FM_HOG_ROW(l->image->width) + 64) / sizeof(float));
+    rows = (size_t)(l->ny + FM_HOG_PAD);
+    hits = padded(((size_t)l->nx + 64) / FM_HOG_BLOCK);
     total = 3 * colours + 2 * width + votes * (size_t)(l->cells_y + 3) + padded((size_t)l->cells_x * (size_t)l->cells_y) +
             FM_HOG_BINS * (size_t)l->bins_stride + FM_HOG_PLANES * (size_t)l->plane_stride +
-            FM_HOG_FILTERS * (size_t)l->answer_stride + 64;
+            FM_HOG_QUADS * rows * (size_t)l->plane_row + padded(rows) + hits + FM_HOG_FILTERS * (size_t)l->answer_stride + 64;
     if (total > d->memory_floats) {
         free(d->memory);
         d->memory_floats = 0;
@@ -133,6 +141,9 @@ static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *e
     l->norm = at, at += padded((size_t)l->cells_x * (size_t)l->cells_y);
     l->bins = at, at += FM_HOG_BINS * l->bins_stride;
     l->planes = at, at += FM_HOG_PLANES * l->plane_stride;
+    l->bytes = (uint8_t *)at, at += FM_HOG_QUADS * rows * (size_t)l->plane_row;
+    l->energy = at, at += padded(rows);
+    l->hits = (uint8_t *)at, at += hits;
     l->answers = at;
     return 0;
 }
@@ -195,10 +206,23 @@ static void norms(const level *l)
         }
 }
 
+static uint8_t *byte_row(const level *l, int y)
+{
+    return l->bytes + (size_t)y * FM_HOG_QUADS * 4 * (size_t)l->plane_row;
+}
+
 /* Cells around the features that filters may reach count as 0. */
 static void border(const level *l)
 {
     size_t row = (size_t)l->plane_row * sizeof(float);
+
+    memset(byte_row(l, 0), 0, 4 * FM_HOG_QUADS * row);
+    memset(byte_row(l, l->ny + 4), 0, (FM_HOG_PAD - 4) * FM_HOG_QUADS * row);
+    memset(l->energy, 0, (size_t)(l->ny + FM_HOG_PAD) * sizeof *l->energy);
+    for (int i = 4 * FM_HOG_QUADS; i < (l->ny + 4) * FM_HOG_QUADS; i++) {
+        memset(l->bytes + (size_t)i * row, 0, 4 * 4);
+        memset(l->bytes + (size_t)i * row + 4 * (4 + (size_t)l->nx), 0, row - 4 * (4 + (size_t)l->nx));
+    }
 
     for (int p = 0; p < FM_HOG_PLANES; p++) {
         float *plane = l->planes + p * l->plane_stride;
@@ -217,8 +241,8 @@ static void planes(const fm_detector *d, const level *l)
     border(l);
     for (int y = 0; y < l->ny; y++) {
         const float *h = l->histogram + (size_t)(y + 2) * histogram_stride(l) + 2 * FM_HOG_BINS;
-        const float *norm[3];
-        float *out[FM_HOG_PLANES];
+        const float *norm[3], *ordered[4 * FM_HOG_QUADS];
+        float *out[FM_HOG_PLANES + 1] = {NULL};
 
         for (int x = 0; x < l->nx; x++)
             for (int o = 0; o < FM_HOG_BINS; o++)
@@ -228,6 +252,9 @@ static void planes(const fm_detector *d, const level *l)
         for (int p = 0; p < FM_HOG_PLANES; p++)
             out[p] = l->planes + p * l->plane_stride + (y + 4) * l->plane_row + 4;
         d->k->features(l->bins, l->bins_stride, norm, l->nx, out);
+        for (int i = 0; i < 4 * FM_HOG_QUADS; i++)
+            ordered[i] = out[fm_screen_order[i]];
+        l->energy[y + 4] = d->k->pack(ordered, l->nx, byte_row(l, y + 4) + 4 * 4, 4 * l->plane_row);
     }
 }
 
@@ -270,20 +297,43 @@ static int box_add(fm_detector *d, int x, int y, int depth, double score, int fi
     return 0;
 }
 
-static int search(fm_detector *d, const level *l, int depth, double adjust, fm_err *err)
+/* Answers of one row's windows at columns from .. to - 1. */
+static int search_run(fm_detector *d, const level *l, int y, int from, int to, int depth, double adjust, fm_err *err)
 {
     int rc = 0;
 
-    for (int y = 0; rc == 0 && y < l->ny; y++) {
-        d->k->filter(l->planes + y * l->plane_row, l->plane_stride, l->plane_row, d->weights, l->nx, l->answers,
-                     l->answer_stride);
-        for (int f = 0; f < FM_HOG_FILTERS; f++)
-            for (int x = 0; rc == 0 && x < l->nx; x++) {
-                double answer = l->answers[f * l->answer_stride + x];
+    d->k->filter(l->planes + y * l->plane_row + from, l->plane_stride, l->plane_row, d->weights, to - from, l->answers,
+                 l->answer_stride);
+    for (int f = 0; f < FM_HOG_FILTERS; f++)
+        for (int x = from; rc == 0 && x < to; x++) {
+            double answer = l->answers[f * l->answer_stride + x - from];
 
-                if (answer >= d->threshold[f] + adjust)
-                    rc = box_add(d, x, y, depth, answer - (d->threshold[f] + adjust), f, err);
-            }
+            if (answer >= d->threshold[f] + adjust)
+                rc = box_add(d, x, y, depth, answer - (d->threshold[f] + adjust), f, err);
+        }
+    return rc;
+}
+
+static int search(fm_detector *d, const level *l, int depth, double adjust, fm_err *err)
+{
+    double threshold[FM_HOG_FILTERS];
+    int32_t limit[FM_HOG_FILTERS];
+    int rc = 0;
+
+    for (int f = 0; f < FM_HOG_FILTERS; f++)
+        threshold[f] = d->threshold[f] + adjust;
+    for (int y = 0; rc == 0 && y < l->ny; y++) {
+        fm_screen_limits(&d->screen, threshold, l->energy + y, limit);
+        d->k->screen(byte_row(l, y), 4 * l->plane_row, 4 * FM_HOG_QUADS * l->plane_row, d->screen.weights, limit, l->nx,
+                     l->hits);
+        for (int from = 0, to; rc == 0 && from < l->nx; from = to) {
+            bool hit = l->hits[from / FM_HOG_BLOCK];
+
+            for (to = from + FM_HOG_BLOCK; to < l->nx && l->hits[to / FM_HOG_BLOCK] == hit; to += FM_HOG_BLOCK)
+                ;
+            if (hit)
+                rc = search_run(d, l, y, from, to < l->nx ? to : l->nx, depth, adjust, err);
+        }
     }
     return rc;
 }

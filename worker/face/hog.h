@@ -16,8 +16,12 @@ enum {
     FM_HOG_SIDE = 10,       /* a filter's rows and columns, cells */
     FM_HOG_FILTERS = 5,
     FM_HOG_PAD = 9,         /* zero cells around the features: 4 before, 5 after */
-    FM_HOG_SLACK = 80       /* floats readable after each row of features */
+    FM_HOG_SLACK = 80,      /* floats readable after each row of features */
+    FM_HOG_QUADS = 8,       /* planes four by four, one of them empty */
+    FM_HOG_BLOCK = 8        /* columns that are screened together */
 };
+
+#define FM_HOG_STEPS 97.5f      /* steps of a feature's byte from 0 to 1: 0.4, the largest of most planes, becomes 39 */
 
 #define FM_HOG_ROW(width) (((size_t)(width) + 127) & ~(size_t)63)    /* bytes of a colour, some of them spare */
 
@@ -43,6 +47,18 @@ typedef struct {
      * weights  f32 [31][10][10][5].   out f32 [5][out_stride]; columns 0 .. n - 1, up to 63 more are overwritten. */
     void (*filter)(const float *planes, int64_t plane_stride, int64_t row_stride, const float *weights, int n,
                    float *out, int64_t out_stride);
+    /* Bytes of n cells' features, by FM_HOG_STEPS, rounded: for the screen.
+     * planes  [32] rows of feature planes in the order they are packed, one NULL: zeros.   out  u8 [8 quads][quad_stride], four planes of a cell side by side.
+     * Returns the largest sum of a cell's squared features. */
+    float (*pack)(const float *const planes[4 * FM_HOG_QUADS], int n, uint8_t *out, int64_t quad_stride);
+    /* Which blocks of a row of n windows may hold a face: a window does when one of its five sums of bytes and
+     * weights reaches that filter's limit.  Sums are whole numbers, so nothing rounds.
+     * cells    u8 as packed, quad q row r at cells + r * row_stride + q * quad_stride; zeros follow a row's cells.
+     * weights  i8 [8 quads][10 rows][10 columns][5 filters][4 planes]; two rows' positive (negative) ones of two
+     *          planes side by side, times their bytes, sum to less than 2^15.
+     * hits     u8 [n / 8, rounded up] 1 or 0; up to 7 more are overwritten. */
+    void (*screen)(const uint8_t *cells, int64_t quad_stride, int64_t row_stride, const int8_t *weights,
+                   const int32_t limit[FM_HOG_FILTERS], int n, uint8_t *hits);
     /* n pixels between two rows of a photograph, the same bits whatever the instruction set.
      * top, bottom  u8 RGB rows, bytes_readable each.
      * left         [n] byte offsets of the pixels to the left, ascending; 6 bytes from there are in the row.

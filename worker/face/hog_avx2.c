@@ -4,5 +4,23 @@
 #define HOG_TABLE fm_hog_avx2
 #define HOG_LANES 8
 #define HOG_FMA(x, w, sum) ((vec)_mm256_fmadd_ps((__m256)(x), _mm256_set1_ps(w), (__m256)(sum)))
+
+typedef __m256i ivec;
+
+#define HOG_ZERO _mm256_setzero_si256()
+#define HOG_LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define HOG_FOUR(p) _mm256_set1_epi32(*(const int32_any *)(p))
+#define HOG_BYTES(x, w) _mm256_maddubs_epi16(x, w)
+#define HOG_ADD_16(a, b) _mm256_add_epi16(a, b)
+#define HOG_ADD_PAIRS(sum, pairs) _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+#define HOG_HITS(hits, sum, t, limit)                                                                              \
+    do {                                                                                                           \
+        __m256i hit = _mm256_setzero_si256();                                                                      \
+                                                                                                                   \
+        for (int f = 0; f < FM_HOG_FILTERS; f++)                                                                   \
+            hit = _mm256_or_si256(hit, _mm256_cmpgt_epi32((sum)[f][t], _mm256_set1_epi32((limit)[f] - 1)));        \
+        *(hits) = !_mm256_testz_si256(hit, hit);                                                                   \
+    } while (0)
+
 #include "worker/face/hog.inc"
 #endif
