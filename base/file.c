@@ -162,6 +162,27 @@ int fm_dir_remove(const char *path, fm_err *err)
     return 0;
 }
 
+int fm_file_shred(const char *path, fm_err *err)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW), rc = 0;
+    uint8_t zeros[4096] = {0};
+    off_t size;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : fm_fail(err, -errno, "%s: cannot open: %s", path, strerror(errno));
+    size = lseek(fd, 0, SEEK_END);
+    for (off_t at = 0, n; rc == 0 && at < size; at += n) {
+        n = size - at < (off_t)sizeof zeros ? size - at : (off_t)sizeof zeros;
+        rc = pwrite(fd, zeros, (size_t)n, at) == n ? 0 : -EIO;
+    }
+    if (rc == 0 && fsync(fd) != 0)
+        rc = -errno;
+    close(fd);
+    if (rc == 0 && unlink(path) != 0)
+        rc = -errno;
+    return rc != 0 ? fm_fail(err, rc, "%s: cannot overwrite and remove: %s", path, strerror(-rc)) : 0;
+}
+
 bool fm_path_exists(const char *path)
 {
     struct stat st;

@@ -23,6 +23,9 @@ int fm_dir_make(const char *path, fm_err *err);
 int fm_dir_sync(const char *path, fm_err *err);
 /* rm -r, without following links; 0 when there is nothing. */
 int fm_dir_remove(const char *path, fm_err *err);
+/* Overwrite a file's bytes with zeros, sync and remove it; 0 when it is not there.  Best effort: a file system that
+ * writes elsewhere (copy on write, flash, snapshots) keeps what it keeps. */
+int fm_file_shred(const char *path, fm_err *err);
 bool fm_path_exists(const char *path);
 /* "dir/name" into out; -ENAMETOOLONG.  name alone when it is absolute or dir is "". */
 int fm_path_join(char *out, size_t out_size, const char *dir, const char *name, fm_err *err);

@@ -25,7 +25,9 @@
     X(UNMATCHED, "unmatched")                                                               \
     /* the worker */                                                                        \
     X(CRASHED, "crashed")                                                                   \
-    X(TIMED_OUT, "timed_out")
+    X(TIMED_OUT, "timed_out")                                                               \
+    /* the person */                                                                        \
+    X(FORGOTTEN, "forgotten")       /* facemill forget; the ledger does not name it */
 
 typedef enum {
 #define FM_X(id, name) FM_##id,

@@ -27,6 +27,7 @@
 #include "cluster/environment.h"
 #include "cluster/process.h"
 #include "cluster/slurm.h"
+#include "cluster/stage_key.h"
 
 #define STOP_SOFT_MS 20000      /* to seal a segment of a gigabyte */
 #define STOP_HARD_MS 5000
@@ -345,12 +346,24 @@ static void last_words(const char *log, size_t from, char *out, size_t out_size)
     fm_buf_fini(&text);
 }
 
+static int await_stage(pid_t pid, const char *name, const volatile sig_atomic_t *stop, int *status, fm_err *err)
+{
+    while (!fm_process_ended(pid, status)) {
+        if (stop && *stop) {
+            fm_process_stop(pid, STOP_SOFT_MS, STOP_HARD_MS, status);
+            return fm_fail(err, -EINTR, "stage %s was stopped", name);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = NAP_MS * 1000000}, NULL);
+    }
+    return 0;
+}
+
 int fm_launcher_stage(fm_launcher *l, const char *const *args, size_t n, const volatile sig_atomic_t *stop, fm_err *err)
 {
     fm_words words = FM_WORDS_INIT;
     char log[FM_PATH_MAX], name[80], why[400];
     struct stat st = {0};
-    int status, rc;
+    int status = 0, rc;
     pid_t pid;
 
     snprintf(name, sizeof name, "stage-%.64s.log", n ? args[0] : "none");
@@ -362,19 +375,16 @@ int fm_launcher_stage(fm_launcher *l, const char *const *args, size_t n, const v
     fm_words_add(&words, "stage");
     for (size_t i = 0; i < n; i++)
         fm_words_add(&words, args[i]);
-    rc = start_job(l, 0, l->crews, &words, log, &pid, err);
+    rc = n > 1 ? fm_stage_key_leave(args[1], err) : 0;
+    if (rc == 0)
+        rc = start_job(l, 0, l->crews, &words, log, &pid, err);
     fm_words_fini(&words);
-    if (rc != 0)
+    if (rc == 0)
+        rc = await_stage(pid, args[0], stop, &status, err);
+    if (n > 1)
+        fm_stage_key_remove(args[1]);
+    if (rc != 0 || status == 0)
         return rc;
-    while (!fm_process_ended(pid, &status)) {
-        if (stop && *stop) {
-            fm_process_stop(pid, STOP_SOFT_MS, STOP_HARD_MS, &status);
-            return fm_fail(err, -EINTR, "stage %s was stopped", args[0]);
-        }
-        nanosleep(&(struct timespec){.tv_nsec = NAP_MS * 1000000}, NULL);
-    }
-    if (status == 0)
-        return 0;
     last_words(log, (size_t)st.st_size, why, sizeof why);
     return fm_fail(err, -EIO, "stage %s ended with status %d: %s", args[0], status, why);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "cluster/stage_key.h"
 #include "storage/store.h"
 #include "worker/net/encoder.h"
 
@@ -23,7 +24,9 @@ int fm_rows_file(MPI_Comm comm, const char *path, size_t max_bytes, fm_buf *byte
     if (rc == 0 && rank != 0 && !fm_buf_add(bytes, size))
         rc = fm_fail_nomem(err, "what rank 0 sends", size);
     rc = fm_agree(comm, rc, err);
-    return rc == 0 ? fm_bcast_bytes(comm, bytes->data, size, err) : rc;
+    if (rc == 0)
+        rc = fm_bcast_bytes(comm, bytes->data, size, err);
+    return rc == 0 ? fm_stage_key_take(comm, path, err) : rc;
 }
 
 int fm_rows_share(MPI_Comm comm, const void *mine, size_t n, size_t row_bytes, fm_shared **shared, void **matrix,

@@ -11,7 +11,7 @@
 #include "storage/photo.h"
 #include "storage/store.h"
 
-/* A file's bytes to all ranks.  bytes  empty before.
+/* A plan's bytes, and the keys that were left for it (cluster/stage_key.h), to all ranks.  bytes  empty before.
  * Errors: what fm_file_read gives, -ENOMEM, -EIO.  Ranks: collective on comm; all return the same. */
 int fm_rows_file(MPI_Comm comm, const char *path, size_t max_bytes, fm_buf *bytes, fm_err *err);
 

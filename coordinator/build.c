@@ -27,6 +27,7 @@
 #include "proto/journal.h"
 #include "proto/socket.h"
 #include "storage/catalog.h"
+#include "storage/vault.h"
 
 #define LEASE_TIMEOUT_MS 30000
 #define LIMIT_MS 120000
@@ -217,6 +218,8 @@ static int answer_one(build *b, int wait_ms, fm_err *err)
         return got;
     b->heard_ms = fm_clock_ms();
     rc = fm_conversation_hear(b->conversation, &from, &message, b->heard_ms, &reply, &answered, err);
+    if (rc == 0 && answered && reply.type == FM_MSG_WELCOME)
+        fm_vault_store_key(b->store_dir, reply.store_key);
     if (rc == 0 && answered)
         rc = fm_server_send(b->server, &from, &reply, err);
     fm_message_fini(&message);

@@ -151,6 +151,11 @@ static int plan_known(fm_worklist *p, fm_catalog *catalog, uint32_t item, const 
     }
     if (!same_file(file, st))
         return 0;
+    if (fm_catalog_forgotten(catalog, &file->image, NULL)) {
+        outcome.reason = FM_FORGOTTEN;
+        fm_worklist_done(p, item, &outcome);
+        return 0;
+    }
     p->photos[item].image = file->image;
     fm_key_photo(&file->image, &p->recipe, &photo);
     if (!fm_digest_equal(&photo, &file->photo_key))     /* another recipe, or no record: how it ends is not known */
@@ -170,6 +175,10 @@ static int plan_one(fm_worklist *p, fm_catalog *catalog, bool paranoid, uint32_t
 
     if (strlen(path) >= FM_PATH_MAX) {      /* no system call takes it, no message need carry it */
         fm_worklist_done(p, item, &(fm_worklist_photo){.reason = FM_UNREADABLE});
+        return 0;
+    }
+    if (fm_catalog_forgotten(catalog, NULL, path)) {
+        fm_worklist_done(p, item, &(fm_worklist_photo){.reason = FM_FORGOTTEN});
         return 0;
     }
     if (paranoid)

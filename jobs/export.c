@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "base/text.h"
+#include "jobs/key.h"
 #include "jobs/pseudonym.h"
 #include "jobs/verbs.h"
 #include "storage/keys.h"
@@ -270,6 +271,8 @@ static int do_export(job *j, const kind *k, fm_err *err)
     char dir[FM_PATH_MAX];
     int rc = fm_path_join(dir, sizeof dir, j->out, "store", err);
 
+    if (rc == 0)
+        rc = fm_key_for_store(dir, err);
     if (rc == 0)
         rc = fm_store_open(dir, &j->store, err);
     if (rc == 0)

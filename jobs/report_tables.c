@@ -25,6 +25,7 @@ static const struct {
     [FM_NOT_SELECTED] = {BY_STUDY, "are outside what the study selects"},
     [FM_UNKNOWN_LABEL] = {BY_STUDY, "have no known label"},
     [FM_UNMATCHED] = {BY_STUDY, "have no partner in matching"},
+    [FM_FORGOTTEN] = {BY_STUDY, "were forgotten on request"},
     [FM_UNREADABLE] = {BY_BYTES, "cannot be read"},
     [FM_UNSUPPORTED] = {BY_BYTES, "are neither JPEG nor PNG"},
     [FM_TOO_LARGE] = {BY_BYTES, "are larger than the study allows"},

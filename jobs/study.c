@@ -369,15 +369,23 @@ static int read_task(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_
 
 static int read_store(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err)
 {
-    struct { bool encrypt; char scratch[FM_PATH_MAX]; } raw = {false, ""};
+    struct { bool encrypt; char key_file[FM_PATH_MAX], key_command[1024], scratch[FM_PATH_MAX]; } raw = {false, "", "", ""};
     const fm_yaml_key keys[] = {
         {"encrypt", FM_YAML_BOOL, offsetof(__typeof__(raw), encrypt), 0, 0, NULL, false},
+        {"key_file", FM_YAML_STRING, offsetof(__typeof__(raw), key_file), 0, sizeof raw.key_file, NULL, false},
+        {"key_command", FM_YAML_STRING, offsetof(__typeof__(raw), key_command), 0, sizeof raw.key_command, NULL, false},
         {"scratch", FM_YAML_STRING, offsetof(__typeof__(raw), scratch), 0, FM_PATH_MAX, NULL, false},
     };
     int rc = fm_yaml_map(y, node, "store", keys, COUNT(keys), &raw, err);
 
-    if (rc == 0 && raw.encrypt)
-        return fail_version(y, node, err, "store: encrypt");
+    if (rc == 0 && (raw.key_file[0] || raw.key_command[0]) && !raw.encrypt)
+        rc = fm_yaml_fail(y, node, err, "store: names a key and does not say encrypt: true");
+    if (rc == 0 && raw.key_file[0] && raw.key_command[0])
+        rc = fm_yaml_fail(y, node, err, "store: key_file or key_command, not both");
+    s->encrypt = raw.encrypt;
+    memcpy(s->key_command, raw.key_command, sizeof s->key_command);
+    if (rc == 0 && raw.key_file[0])
+        rc = fm_path_join(s->key_file, sizeof s->key_file, s->dir, raw.key_file, err);
     if (rc == 0 && raw.scratch[0])
         rc = fm_path_join(s->scratch, sizeof s->scratch, s->dir, raw.scratch, err);
     return rc;

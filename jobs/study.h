@@ -109,6 +109,9 @@ typedef struct {
     fm_study_head head;
     fm_study_evaluate evaluate;
     int audit;                  /* fm_audit_level */
+    bool encrypt;               /* store.encrypt */
+    char key_file[FM_PATH_MAX]; /* store.key_file, absolute; "" for none */
+    char key_command[1024];     /* store.key_command; "" for none */
     char scratch[FM_PATH_MAX];  /* store.scratch, absolute; "" for the store itself */
     int64_t nodes, ranks, shard;
 } fm_study;

@@ -11,6 +11,7 @@
 #include "coordinator/learn/evaluation.h"
 #include "coordinator/repair.h"
 #include "jobs/json_text.h"
+#include "jobs/key.h"
 #include "jobs/road.h"
 #include "jobs/stop.h"
 #include "jobs/verbs.h"
@@ -26,7 +27,7 @@ static int digest_of(const char *out, fm_digest *digest, fm_err *err)
     fm_store *store = NULL;
     int rc = fm_path_join(dir, sizeof dir, out, "store", err);
 
-    if (rc != 0 || (rc = fm_store_open(dir, &store, err)) != 0 || (rc = fm_keys_read(dir, &keys, err)) != 0)
+    if (rc != 0 || (rc = fm_key_for_store(dir, err)) != 0 || (rc = fm_store_open(dir, &store, err)) != 0 || (rc = fm_keys_read(dir, &keys, err)) != 0)
         goto done;
     photo = malloc((keys.n + 1) * sizeof *photo);
     code = malloc((keys.n + 1) * sizeof *code);
@@ -158,6 +159,8 @@ static int verify(const char *out, findings *f, fm_err *err)
     int rc = fm_path_join(dir, sizeof dir, out, "store", err);
 
     begin_findings(f);
+    if (rc == 0)
+        rc = fm_key_for_store(dir, err);
     if (rc == 0)
         rc = fm_verify_store(dir, wrong_in, f, &f->records, &f->damaged, err);
     if (rc != 0)

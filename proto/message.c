@@ -20,7 +20,7 @@ enum {
     WHO = 2,
     TIMEOUT = 4,
     TEXT = 8,
-    SETTING = 16,   /* recipe, encoder, limit */
+    SETTING = 16,   /* recipe, encoder, limit, store key */
     RECORDS = 32,
     ITEMS = 64,
     ACKS = 128,
@@ -83,7 +83,7 @@ void fm_message_fini(fm_message *m)
     free(m->acks);
     free(m->segments);
     free(m->text);
-    memset(m, 0, sizeof *m);
+    sodium_memzero(m, sizeof *m);
 }
 
 int fm_message_room(fm_message *m, uint32_t n, fm_err *err)
@@ -230,6 +230,7 @@ void fm_message_encode(const fm_message *m, fm_buf *out)
         fm_recipe_encode(&m->recipe, out);
         put_digest(out, &m->encoder);
         fm_buf_u32(out, m->limit_ms);
+        fm_buf_put(out, m->store_key, FM_STORE_KEY_BYTES);
     }
     if (fields & RECORDS)
         fm_buf_u64(out, m->records);
@@ -270,6 +271,14 @@ static void get_digest(fm_reader *in, fm_digest *out)
 
     if (b)
         memcpy(out->b, b, FM_DIGEST_BYTES);
+}
+
+static void get_store_key(fm_reader *in, fm_message *m)
+{
+    const uint8_t *b = fm_reader_get(in, FM_STORE_KEY_BYTES);
+
+    if (b)
+        memcpy(m->store_key, b, FM_STORE_KEY_BYTES);
 }
 
 static bool get_bool(fm_reader *in)
@@ -418,6 +427,7 @@ static void get_fields(fm_reader *in, fm_message *m, bool *nomem)
             in->failed = true;
         get_digest(in, &m->encoder);
         m->limit_ms = fm_reader_u32(in);
+        get_store_key(in, m);
     }
     if (fields & RECORDS)
         m->records = fm_reader_u64(in);

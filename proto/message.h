@@ -32,6 +32,7 @@
 #define FM_LEASE_ITEMS_MAX 4096
 #define FM_SEGMENTS_MAX 65536       /* names in one message */
 #define FM_SPANS_MAX 512            /* in one message */
+#define FM_STORE_KEY_BYTES 32
 #define FM_ASK_AGAIN_MS 5000
 #define FM_SILENCE_MS 30000
 
@@ -115,6 +116,7 @@ typedef struct {
                                SEALED): name for this worker's next segment; owned, may be NULL */
     fm_recipe recipe;       /* WELCOME */
     fm_digest encoder;      /* WELCOME: SHA-256 of the encoder's model file; zero: no encoding asked for */
+    uint8_t store_key[FM_STORE_KEY_BYTES];      /* WELCOME: of an encrypted store; zeros: it is plain.  Never logged */
     uint64_t records;       /* SEALED: how many; ACKED to DRAIN_ASK: how many workers */
     uint32_t n_items;       /* LEASE, ACK; at most FM_LEASE_ITEMS_MAX */
     fm_lease_item *items;   /* LEASE; owned */

@@ -375,6 +375,8 @@ int fm_server_send(fm_server *s, const fm_peer *to, fm_message *message, fm_err 
     else if (!fm_fault("server.send") && zmq_send(s->router, to->id, to->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0 &&
              zmq_send(s->router, b.data, b.size, ZMQ_DONTWAIT) < 0 && errno != EHOSTUNREACH && errno != EAGAIN)
         rc = fail_zmq(err, "sending a message");
+    if (b.data && message->type == FM_MSG_WELCOME)
+        sodium_memzero(b.data, b.size);     /* it may hold the store's key */
     fm_buf_fini(&b);
     return rc;
 }

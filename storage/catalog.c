@@ -23,20 +23,22 @@ typedef struct { uint8_t b[KEY_BYTES]; } short_key;
 typedef struct { uint8_t b[SEGMENT_KEY_BYTES]; } segment_key;
 typedef struct { uint8_t b[FM_SEGMENT_NAME_MAX]; size_t n; } name_key;
 
-static short_key key_of(uint8_t letter, const fm_digest *digest)
+static short_key key_of(const fm_catalog *c, uint8_t letter, const fm_digest *digest)
 {
     short_key k = {{letter}};
+    fm_digest kept;
 
-    memcpy(k.b + 1, digest->b, FM_CATALOG_KEY_BYTES);
+    fm_vault_blind(c->vault, digest, &kept);
+    memcpy(k.b + 1, kept.b, FM_CATALOG_KEY_BYTES);
     return k;
 }
 
-static short_key key_of_path(const char *path)
+static short_key key_of_path(const fm_catalog *c, const char *path)
 {
     fm_digest d;
 
     fm_digest_of(path, strlen(path), &d);
-    return key_of(FM_CATALOG_FILE, &d);
+    return key_of(c, FM_CATALOG_FILE, &d);
 }
 
 static uint8_t letter_of(fm_record_kind kind)
@@ -262,7 +264,7 @@ int fm_catalog_each_segment(fm_catalog *c, int (*fn)(void *ctx, const fm_catalog
 static int record_get(fm_catalog *c, MDB_txn *txn, fm_record_kind kind, const fm_digest *key, uint32_t *segment,
                       fm_err *err)
 {
-    short_key k = key_of(letter_of(kind), key);
+    short_key k = key_of(c, letter_of(kind), key);
     segment_key s;
     MDB_val v;
     int rc = fm_catalog_get(c, txn, k.b, sizeof k.b, 4, &v, err);
@@ -338,14 +340,22 @@ static int file_parse(const fm_catalog *c, const MDB_val *v, fm_catalog_file *ou
 
 static int file_get(fm_catalog *c, MDB_txn *txn, const char *path, fm_catalog_file *out, fm_err *err)
 {
-    short_key k = key_of_path(path);
+    short_key k = key_of_path(c, path);
     fm_catalog_file f;
     uint32_t segment;
+    fm_buf plain = FM_BUF_INIT;
     MDB_val v;
-    int rc = fm_catalog_get(c, txn, k.b, sizeof k.b, FILE_BYTES, &v, err);
+    int rc = fm_catalog_get(c, txn, k.b, sizeof k.b, FILE_BYTES + (c->vault ? FM_VAULT_SEAL_BYTES : 0), &v, err);
 
+    if (rc == 0 && c->vault) {
+        rc = fm_vault_unseal(c->vault, k.b, sizeof k.b, v.mv_data, v.mv_size, &plain);
+        v = (MDB_val){plain.size, plain.data};
+        if (rc != 0)
+            fm_fail(err, rc, "%s: a file's entry is damaged", c->dir);
+    }
     if (rc == 0)
         rc = file_parse(c, &v, &f, err);
+    fm_buf_fini(&plain);
     if (rc == 0 && !fm_digest_is_zero(&f.photo_key))
         rc = record_get(c, txn, FM_RECORD_PHOTO, &f.photo_key, &segment, err);
     if (rc == 0)
@@ -365,6 +375,11 @@ int fm_catalog_find_file(fm_catalog *c, const char *path, fm_catalog_file *out, 
     return rc == -ENOENT ? fm_fail(err, rc, "%s: nothing is known of %s", c->store, path) : rc;
 }
 
+bool fm_catalog_forgotten(const fm_catalog *c, const fm_digest *image, const char *path)
+{
+    return fm_vault_forgotten(c->vault, image, path);
+}
+
 typedef struct {
     uint32_t segment;
     const fm_catalog_ack_item *items;
@@ -373,21 +388,29 @@ typedef struct {
 
 static int file_put(fm_catalog *c, MDB_txn *txn, const char *path, const fm_catalog_file *f, fm_err *err)
 {
-    short_key k = key_of_path(path);
+    short_key k = key_of_path(c, path);
+    fm_buf sealed = FM_BUF_INIT;
     uint8_t v[FILE_BYTES];
+    int rc;
 
     fm_catalog_le(v, f->size_bytes, 8);
     fm_catalog_le(v + 8, (uint64_t)f->mtime_ns, 8);
     v[16] = (uint8_t)f->reason;
     memcpy(v + 17, f->image.b, FM_DIGEST_BYTES);
     memcpy(v + 17 + FM_DIGEST_BYTES, f->photo_key.b, FM_DIGEST_BYTES);
-    return fm_catalog_put(c, txn, k.b, sizeof k.b, v, sizeof v, err);
+    if (!c->vault)
+        return fm_catalog_put(c, txn, k.b, sizeof k.b, v, sizeof v, err);
+    fm_vault_seal(c->vault, k.b, sizeof k.b, v, sizeof v, &sealed);
+    rc = sealed.failed ? fm_fail_nomem(err, "a file's entry", sizeof v)
+                       : fm_catalog_put(c, txn, k.b, sizeof k.b, sealed.data, sealed.size, err);
+    fm_buf_fini(&sealed);
+    return rc;
 }
 
 static int record_put(fm_catalog *c, MDB_txn *txn, fm_record_kind kind, const fm_digest *key, uint32_t segment,
                       fm_err *err)
 {
-    short_key k = key_of(letter_of(kind), key);
+    short_key k = key_of(c, letter_of(kind), key);
     uint8_t v[4];
 
     fm_catalog_le(v, segment, sizeof v);

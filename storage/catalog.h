@@ -46,7 +46,7 @@ typedef struct {
  * when missing (in a temporary folder, then renamed).  Whoever may read the files may open them.  The file's
  * structure is checked first, which reads all of it.
  * A process has a store's catalog open once (LMDB).  Threads: one.
- * Errors: -ENOENT (no store here), -EPROTO (of another format version, which is named), -EBADMSG,
+ * Errors: -ENOENT (no store here), -ENOKEY (encrypted; fm_vault_unlock first), -EPROTO (of another format version, which is named), -EBADMSG,
  * -EAGAIN (another process is just creating it). */
 int fm_catalog_open(const char *store_dir, bool create, fm_catalog **out, fm_err *err);
 void fm_catalog_close(fm_catalog *c);
@@ -61,6 +61,10 @@ int fm_catalog_take(fm_catalog *c, uint64_t *epoch, fm_err *err);
 int fm_catalog_find_file(fm_catalog *c, const char *path, fm_catalog_file *out, fm_err *err);
 /* The segment, open or sealed, that holds a record.  -ENOENT when none does. */
 int fm_catalog_find_record(fm_catalog *c, fm_record_kind kind, const fm_digest *key, uint32_t *segment, fm_err *err);
+
+/* Was the photograph forgotten (facemill forget), by its bytes or its path?  Either may be NULL.  Never in a plain
+ * store. */
+bool fm_catalog_forgotten(const fm_catalog *c, const fm_digest *image, const char *path);
 
 /* Segments.  add gives the new one's number; a name that is there already gives -EEXIST. */
 int fm_catalog_add_segment(fm_catalog *c, const char *name, uint32_t *number, fm_err *err);
@@ -81,7 +85,8 @@ int fm_catalog_ack(fm_catalog *c, uint64_t epoch, uint32_t segment, const fm_cat
                    fm_err *err);
 
 /* For fm_store_verify: the record index in key order, one snapshot.  Keys are kept shortened: 88 bits tell records
- * of one store apart, and a wrong hit is found when the record is read.
+ * of one store apart, and a wrong hit is found when the record is read.  In an encrypted store they are hidden, as in
+ * its segments.
  * fn  stops by returning other than 0, which is returned; it must not call the catalog. */
 #define FM_CATALOG_KEY_BYTES 11
 int fm_catalog_each_record(fm_catalog *c,

@@ -19,9 +19,11 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "storage/forget.h"
 #include "storage/pages.h"
 
-#define VERSION 1
+#define VERSION 1           /* a plain store's; an encrypted one is refused by older versions */
+#define VERSION_ENCRYPTED 2
 #define MAP_FIRST ((size_t)16 << 20)
 #define CHECK_TRIES 100     /* commits that may come between a snapshot and finding its meta page */
 
@@ -212,7 +214,12 @@ static int check_version(fm_catalog *c, fm_err *err)
     else
         rc = fm_catalog_get_number(c, txn, FM_CATALOG_VERSION, 4, &version, err);
     fm_catalog_read_end(c);
-    if (rc == 0 && version != VERSION)
+    if (rc == 0 && version == VERSION && c->vault)
+        return fm_fail(err, -EPROTO, "%s: not encrypted, but there is a vault beside it; it was put there later: remove it",
+                       c->store);
+    if (rc == 0 && version == VERSION_ENCRYPTED && !c->vault)
+        return fm_fail(err, -EBADMSG, "%s: encrypted, and its vault is gone; put its copy back (STORE/vault)", c->store);
+    if (rc == 0 && version != VERSION && version != VERSION_ENCRYPTED)
         rc = fm_fail(err, -EPROTO, "%s: format version %llu where %d is expected; use the facemill that made the store",
                      c->dir, (unsigned long long)version, VERSION);
     return rc;
@@ -259,7 +266,7 @@ static int write_first(fm_catalog *c, MDB_txn *txn, void *ctx, fm_err *err)
     (void)ctx;
     if (rc != 0)
         return lmdb_failed(c, rc, "create", err);
-    if ((rc = fm_catalog_put_number(c, txn, FM_CATALOG_VERSION, 4, VERSION, err)) != 0 ||
+    if ((rc = fm_catalog_put_number(c, txn, FM_CATALOG_VERSION, 4, c->vault ? VERSION_ENCRYPTED : VERSION, err)) != 0 ||
         (rc = fm_catalog_put_number(c, txn, FM_CATALOG_EPOCH, 8, 0, err)) != 0)
         return rc;
     return fm_catalog_put_number(c, txn, FM_CATALOG_NEXT, 4, 1, err);
@@ -344,6 +351,8 @@ int fm_catalog_open(const char *store_dir, bool create, fm_catalog **out, fm_err
     rc = fm_path_join(c->store, sizeof c->store, "", store_dir, err);
     if (rc == 0)
         rc = fm_path_join(c->dir, sizeof c->dir, store_dir, "catalog", err);
+    if (rc == 0)
+        rc = fm_vault_open(store_dir, &c->vault, err);
     if (rc == 0 && !fm_path_exists(c->dir))
         rc = create ? create_store(c, err)
                     : fm_fail(err, -ENOENT, "%s: no store here; a build makes one (facemill run)", store_dir);
@@ -364,6 +373,7 @@ void fm_catalog_close(fm_catalog *c)
     close_env(c);
     if (c->lock >= 0)
         close(c->lock);
+    fm_vault_close(c->vault);
     free(c);
 }
 
@@ -403,6 +413,8 @@ int fm_catalog_take(fm_catalog *c, uint64_t *epoch, fm_err *err)
         mdb_reader_check(c->env, &dead);
         rc = write_growing(c, 0, grow_epoch, &grown, err);
     }
+    if (rc == 0)
+        rc = fm_forget_leftovers(c->vault, err);
     if (rc != 0) {
         close(lock);
         return rc;

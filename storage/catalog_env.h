@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "storage/catalog.h"
 #include "storage/lmdb.h"
+#include "storage/vault.h"
 
 /* First byte of a key. */
 enum {
@@ -13,13 +14,16 @@ enum {
     FM_CATALOG_NEXT = '#',      /* alone: number of the next segment, u32 */
     FM_CATALOG_SEGMENT = 'S',   /* number, big-endian: state u8, records u64, name */
     FM_CATALOG_NAME = 'N',      /* segment's name: number u32 */
-    FM_CATALOG_FILE = 'F',      /* start of the path's digest: size u64, mtime u64, reason u8, image, photo key */
+    FM_CATALOG_FILE = 'F',      /* start of the path's digest: size u64, mtime u64, reason u8, image, photo key.
+                                   Encrypted: digests of paths and keys of records hidden (fm_vault_blind), the
+                                   value sealed */
     FM_CATALOG_PHOTO = 'P',     /* start of a record's key: number of its segment, u32 */
     FM_CATALOG_CODE = 'C'
 };
 
 struct fm_catalog {
     char store[FM_PATH_MAX], dir[FM_PATH_MAX];
+    fm_vault *vault;        /* owned; NULL: the store is plain */
     MDB_env *env;
     MDB_dbi all;
     MDB_txn *read;          /* kept from one read to the next, reset between them; NULL before the first */

@@ -1,4 +1,5 @@
-/* STORE/study.keys: magic, version, count, entries, and a digest of all that.
+/* STORE/study.keys: magic, version, count, entries, and a digest of all that; in an
+ * encrypted store the whole is sealed, since it names photographs and their files.
  * Read whole, since digest, verify and export need every entry. */
 #include "storage/keys.h"
 
@@ -8,8 +9,10 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "storage/vault.h"
 
 #define MAGIC 0x4b4d4604u       /* "\4FMK" */
+#define ABOUT "study.keys"      /* what a sealed one is authenticated with */
 #define VERSION 1
 #define FILE_MAX ((size_t)4 << 30)
 #define ENTRY_BYTES_MIN (4 + 4 + 1 + 3 * FM_DIGEST_BYTES)
@@ -17,6 +20,25 @@
 static int keys_path(char out[FM_PATH_MAX], const char *store_dir, fm_err *err)
 {
     return fm_path_join(out, FM_PATH_MAX, store_dir, "study.keys", err);
+}
+
+static int write_bytes(const char *store_dir, const char *path, const fm_buf *b, fm_err *err)
+{
+    fm_buf sealed = FM_BUF_INIT;
+    fm_vault *vault;
+    int rc = fm_vault_open(store_dir, &vault, err);
+
+    if (rc != 0)
+        return rc;
+    if (vault)
+        fm_vault_seal(vault, ABOUT, strlen(ABOUT), b->data, b->size, &sealed);
+    if (sealed.failed)
+        rc = fm_fail_nomem(err, path, b->size);
+    else
+        rc = vault ? fm_file_write(path, sealed.data, sealed.size, err) : fm_file_write(path, b->data, b->size, err);
+    fm_vault_close(vault);
+    fm_buf_fini(&sealed);
+    return rc;
 }
 
 int fm_keys_write(const char *store_dir, const fm_study_keys *keys, fm_err *err)
@@ -50,7 +72,7 @@ int fm_keys_write(const char *store_dir, const fm_study_keys *keys, fm_err *err)
     else if (b.size > FILE_MAX)
         rc = fm_fail(err, -EFBIG, "%s: %zu photographs are more than one study can have", path, keys->n);
     else
-        rc = fm_file_write(path, b.data, b.size, err);
+        rc = write_bytes(store_dir, path, &b, err);
     fm_buf_fini(&b);
     return rc;
 }
@@ -135,6 +157,26 @@ static int check_digest(const fm_buf *b, const char *path, fm_err *err)
     return fm_fail(err, -EBADMSG, "%s: damaged or cut short; run the study again", path);
 }
 
+/* The file's bytes, unsealed. */
+static int read_bytes(const char *store_dir, const char *path, fm_buf *b, fm_err *err)
+{
+    fm_buf sealed = FM_BUF_INIT;
+    fm_vault *vault;
+    int rc = fm_vault_open(store_dir, &vault, err);
+
+    if (rc != 0)
+        return rc;
+    rc = fm_file_read(path, FILE_MAX, vault ? &sealed : b, err);
+    if (rc == 0 && vault) {
+        rc = fm_vault_unseal(vault, ABOUT, strlen(ABOUT), sealed.data, sealed.size, b);
+        if (rc != 0)
+            fm_fail(err, rc, rc == -ENOMEM ? "%s: no memory" : "%s: damaged or cut short; run the study again", path);
+    }
+    fm_vault_close(vault);
+    fm_buf_fini(&sealed);
+    return rc;
+}
+
 int fm_keys_read(const char *store_dir, fm_study_keys *out, fm_err *err)
 {
     fm_study_keys keys = {NULL, 0};
@@ -145,7 +187,7 @@ int fm_keys_read(const char *store_dir, fm_study_keys *out, fm_err *err)
 
     if (rc != 0)
         return rc;
-    rc = fm_file_read(path, FILE_MAX, &b, err);
+    rc = read_bytes(store_dir, path, &b, err);
     if (rc == -ENOENT)
         rc = fm_fail(err, rc, "%s: not there; no build of this study has finished yet", path);
     if (rc == 0)

@@ -10,6 +10,8 @@
 #include "base/digest.h"
 #include "base/err.h"
 
+#define FM_RECORD_KEY_AT 8     /* where the key stands */
+
 typedef enum {
     FM_RECORD_PHOTO = 1,    /* storage/photo.h, key fm_key_photo */
     FM_RECORD_CODE = 2,     /* fm_code_encode, key fm_key_code */

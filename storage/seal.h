@@ -5,8 +5,6 @@
 #include "base/digest.h"
 #include "base/err.h"
 
-#define FM_SEGMENT_KEY_BYTES (1 + FM_DIGEST_BYTES)  /* kind, then the record's key */
-
 /* SCRATCH/NAME.open and STORE/segments/NAME into out [FM_PATH_MAX].  -EINVAL when it is not a name. */
 int fm_segment_open_path(char *out, const char *scratch, const char *name, fm_err *err);
 int fm_segment_store_path(char *out, const char *store_dir, const char *name, fm_err *err);

@@ -25,6 +25,7 @@
 
 #include "base/fault.h"
 #include "base/file.h"
+#include "storage/envelope.h"
 #include "storage/lmdb.h"
 #include "storage/seal.h"
 
@@ -39,6 +40,10 @@ struct fm_segment_writer {
     MDB_dbi records;
     MDB_txn *txn;               /* NULL between commits */
     fm_buf record;              /* the one being put */
+    fm_buf sealed, plain;       /* with a vault: the one being put, the one found */
+    const fm_vault *vault;      /* NULL: nothing is sealed */
+    fm_key_table *table;
+    fm_key_owner owner;
     size_t page_bytes, map_bytes, used_bytes;
     size_t pending_bytes;       /* at most, of pages put and not committed */
     uint64_t committed, pending, payload_bytes;
@@ -110,6 +115,8 @@ static int commit(fm_segment_writer *w, fm_err *err)
 
     if (!txn)
         return 0;
+    if (w->table && (rc = fm_key_table_sync(w->table, err)) != 0)
+        return condemn(w, rc);
     if (w->pending && fm_fault("segment.commit"))
         return lmdb_failed(w, errno, "commit", err);
     w->txn = NULL;
@@ -218,28 +225,58 @@ int fm_segment_create(const char *scratch, const char *name, size_t map_bytes, f
     return 0;
 }
 
-static MDB_val record_key(uint8_t out[FM_SEGMENT_KEY_BYTES], fm_record_kind kind, const fm_digest *key)
+int fm_segment_encrypt(fm_segment_writer *w, const fm_vault *vault, fm_err *err)
 {
-    out[0] = (uint8_t)kind;
-    memcpy(out + 1, key->b, FM_DIGEST_BYTES);
+    int rc = vault ? fm_key_table_create(vault, w->name, &w->table, err) : 0;
+
+    if (rc != 0)
+        return condemn(w, rc);
+    w->vault = vault;
+    return 0;
+}
+
+void fm_segment_of(fm_segment_writer *w, const fm_key_owner *owner)
+{
+    w->owner = *owner;
+}
+
+static MDB_val record_key(const fm_vault *vault, uint8_t out[FM_SEGMENT_KEY_BYTES], fm_record_kind kind,
+                          const fm_digest *key)
+{
+    fm_envelope_key(vault, kind, key, out);
     return (MDB_val){FM_SEGMENT_KEY_BYTES, out};
+}
+
+/* The record as it is kept, in w's buffers.  -ENOMEM leaves the segment as it was. */
+static int make_value(fm_segment_writer *w, fm_record_kind kind, const fm_digest *key, const uint8_t *at,
+                      const void *payload, size_t n, MDB_val *out, fm_err *err)
+{
+    int rc;
+
+    w->record.size = w->sealed.size = 0;
+    w->record.failed = w->sealed.failed = false;
+    fm_record_encode(kind, key, payload, n, &w->record);
+    if (w->record.failed)
+        return fm_fail_nomem(err, "a record", n);
+    *out = (MDB_val){w->record.size, w->record.data};
+    if (!w->table)
+        return 0;
+    rc = fm_envelope_seal(w->table, &w->owner, at, &w->record, &w->sealed, err);
+    if (rc != 0)
+        return rc == -ENOMEM ? rc : condemn(w, rc);
+    *out = (MDB_val){w->sealed.size, w->sealed.data};
+    return 0;
 }
 
 int fm_segment_put(fm_segment_writer *w, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
                    fm_err *err)
 {
     uint8_t k[FM_SEGMENT_KEY_BYTES];
-    MDB_val at = record_key(k, kind, key), value;
+    MDB_val at = record_key(w->vault, k, kind, key), value;
     int rc = check_usable(w, err);
 
-    if (rc != 0)
+    if (rc != 0 || (rc = make_value(w, kind, key, k, payload, n, &value, err)) != 0)
         return rc;
-    w->record.size = 0;
-    w->record.failed = false;
-    fm_record_encode(kind, key, payload, n, &w->record);
-    if (w->record.failed)
-        return fm_fail_nomem(err, "a record", n);
-    value = (MDB_val){w->record.size, w->record.data};
     if ((rc = make_room(w, value.mv_size + PUT_PAGES * w->page_bytes, err)) != 0 || (rc = begin(w, err)) != 0)
         return rc;
     rc = fm_fault("segment.put") ? errno : mdb_put(w->txn, w->records, &at, &value, MDB_NOOVERWRITE);
@@ -257,7 +294,7 @@ int fm_segment_find(fm_segment_writer *w, fm_record_kind kind, const fm_digest *
                     fm_err *err)
 {
     uint8_t k[FM_SEGMENT_KEY_BYTES];
-    MDB_val at = record_key(k, kind, key), value;
+    MDB_val at = record_key(w->vault, k, kind, key), value;
     char hex[FM_DIGEST_HEX];
     int rc = check_usable(w, err);
 
@@ -270,7 +307,14 @@ int fm_segment_find(fm_segment_writer *w, fm_record_kind kind, const fm_digest *
     }
     if (rc != 0)
         return lmdb_failed(w, rc, "look a record up", err);
-    rc = fm_record_decode(value.mv_data, value.mv_size, kind, key, payload, n, NULL, err);
+    if (w->table) {
+        w->plain.size = 0;
+        w->plain.failed = false;
+        rc = fm_envelope_open(w->table, k, value.mv_data, value.mv_size, &w->plain, err);
+        value = (MDB_val){w->plain.size, w->plain.data};
+    }
+    if (rc == 0)
+        rc = fm_record_decode(value.mv_data, value.mv_size, kind, key, payload, n, NULL, err);
     return rc != 0 ? condemn(w, rc) : 0;
 }
 
@@ -312,6 +356,9 @@ void fm_segment_close(fm_segment_writer *w)
         return;
     mdb_txn_abort(w->txn);
     mdb_env_close(w->env);
+    fm_key_table_close(w->table);
     fm_buf_fini(&w->record);
+    fm_buf_fini(&w->sealed);
+    fm_buf_fini(&w->plain);
     free(w);
 }

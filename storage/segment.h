@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "storage/key_table.h"
 #include "storage/record.h"
 
 #define FM_SEGMENT_NAME_MAX 64      /* with the NUL; letters, digits, "-" and "_" */
@@ -25,6 +26,14 @@ bool fm_segment_name_valid(const char *name);
  * map_bytes  first size of the memory map; it grows by itself.  0: 64 MiB.
  * Errors: -EEXIST (the name is taken), -EINVAL (not a name), what the file system gives. */
 int fm_segment_create(const char *scratch, const char *name, size_t map_bytes, fm_segment_writer **out, fm_err *err);
+
+/* Seal the records of a segment just created, each under a key of its own in the vault's key table.
+ * vault  borrowed for the life of w; NULL: nothing is sealed.
+ * Errors: what fm_key_table_create gives. */
+int fm_segment_encrypt(fm_segment_writer *w, const fm_vault *vault, fm_err *err);
+/* Whose records the next puts are; without, a forgotten photograph's would not be found.  owner  copied, what it
+ * points to borrowed until the next call of this. */
+void fm_segment_of(fm_segment_writer *w, const fm_key_owner *owner);
 
 /* Put a record.  A key that is there already keeps its first record (0 is returned all the same).
  * After any failed call but -ENOMEM the segment is condemned: only abandon is left. */
@@ -54,17 +63,19 @@ int fm_segment_adopt(const char *scratch, const char *name, const char *store_di
 
 /* Read a sealed segment.  Checks the file's structure before LMDB maps it: reads all its pages but those of large
  * records.
- * Errors: -ENOENT, -EBADMSG (no LMDB data of ours, or cut short). */
+ * Errors: -ENOENT, -EBADMSG (no LMDB data of ours, or cut short), -ENOKEY (fm_vault_open). */
 int fm_segment_open(const char *store_dir, const char *name, fm_segment **out, fm_err *err);
 void fm_segment_release(fm_segment *s);
 uint64_t fm_segment_count(const fm_segment *s);     /* records */
-/* payload is borrowed until the segment is released.  -ENOENT; -EBADMSG (or -EPROTO: another format version) when
- * the record is damaged. */
+/* payload is borrowed until the next call with s.  -ENOENT; -EBADMSG (or -EPROTO: another format version) when the
+ * record is damaged; -EKEYREVOKED when its photograph was forgotten. */
 int fm_segment_get(fm_segment *s, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
                    fm_digest *hash, fm_err *err);
-/* Whether it holds a record whose key begins with these n (at most 32) bytes: 1 or 0; -EBADMSG. */
+/* Whether it holds a record whose key begins with these n bytes: 1 or 0; -EBADMSG.
+ * n  FM_DIGEST_BYTES: a whole key; fewer: one as the catalog keeps it (fm_catalog_each_record). */
 int fm_segment_has(fm_segment *s, fm_record_kind kind, const uint8_t *prefix, size_t n, fm_err *err);
-/* Calls fn for each record in key order; damaged ones with rc as fm_segment_get's and why in their err.
+/* Calls fn for each record in key order; damaged and forgotten ones with rc as fm_segment_get's and why in their
+ * err, under the key of a segment (hidden in an encrypted store).
  * Stops when fn returns other than 0, and returns that. */
 typedef int (*fm_segment_fn)(void *ctx, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
                              const fm_digest *hash, int rc, const fm_err *why);

@@ -11,8 +11,9 @@ typedef struct fm_store fm_store;
 
 int fm_store_open(const char *store_dir, fm_store **out, fm_err *err);
 void fm_store_close(fm_store *s);
-/* payload is borrowed until the store is closed.  hash may be NULL.
- * Errors: -ENOENT (no sealed segment holds it), -EBADMSG (damaged; the record is named). */
+/* payload is borrowed until the next call with s.  hash may be NULL.
+ * Errors: -ENOENT (no sealed segment holds it), -EBADMSG (damaged; the record is named), -EKEYREVOKED (its photograph
+ * was forgotten). */
 int fm_store_get(fm_store *s, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
                  fm_digest *hash, fm_err *err);
 fm_catalog *fm_store_catalog(fm_store *s);      /* borrowed */

@@ -60,7 +60,7 @@ static int check_record(void *ctx, fm_record_kind kind, const fm_digest *key, co
 
     (void)kind, (void)key, (void)payload, (void)n, (void)hash;
     v->checked++;
-    if (rc == 0)
+    if (rc == 0 || rc == -EKEYREVOKED)      /* a forgotten one is unreadable as it should be */
         return 0;
     v->wrong++;
     tell(v, v->at, "%s", why->text);

@@ -23,6 +23,7 @@ typedef struct {
 struct fm_records {
     char store_dir[FM_PATH_MAX], scratch_dir[FM_PATH_MAX];
     char name[FM_SEGMENT_NAME_MAX];
+    fm_vault *vault;                    /* owned; NULL in a plain store */
     fm_segment_writer *writer;          /* NULL: nothing put under this name yet */
     sealed_segment *sealed;             /* [SEALED_MAX] */
     size_t n_sealed, oldest;
@@ -31,6 +32,7 @@ struct fm_records {
 int fm_records_create(const char *store_dir, const char *scratch_dir, fm_records **out, fm_err *err)
 {
     fm_records *r = calloc(1, sizeof *r);
+    int rc;
 
     if (r)
         r->sealed = calloc(SEALED_MAX, sizeof *r->sealed);
@@ -40,8 +42,12 @@ int fm_records_create(const char *store_dir, const char *scratch_dir, fm_records
     }
     snprintf(r->store_dir, sizeof r->store_dir, "%s", store_dir);
     snprintf(r->scratch_dir, sizeof r->scratch_dir, "%s", scratch_dir);
-    *out = r;
-    return 0;
+    rc = fm_vault_open(store_dir, &r->vault, err);
+    if (rc == 0)
+        *out = r;
+    else
+        fm_records_destroy(r);
+    return rc;
 }
 
 void fm_records_destroy(fm_records *r)
@@ -52,6 +58,7 @@ void fm_records_destroy(fm_records *r)
         fm_segment_close(r->writer);
     for (size_t i = 0; i < r->n_sealed; i++)
         fm_segment_release(r->sealed[i].segment);
+    fm_vault_close(r->vault);
     free(r->sealed);
     free(r);
 }
@@ -108,12 +115,27 @@ int fm_records_find(fm_records *r, fm_record_kind kind, const fm_digest *key, co
     return rc == 0 ? 0 : -ENOENT;
 }
 
-int fm_records_put(fm_records *r, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
-                   fm_err *err)
+bool fm_records_forgotten(const fm_records *r, const fm_digest *image, const char *path)
 {
-    int rc = r->writer ? 0 : fm_segment_create(r->scratch_dir, r->name, 0, &r->writer, err);
+    return fm_vault_forgotten(r->vault, image, path);
+}
 
-    return rc == 0 ? fm_segment_put(r->writer, kind, key, payload, n, err) : rc;
+static int open_segment(fm_records *r, fm_err *err)
+{
+    int rc = fm_segment_create(r->scratch_dir, r->name, 0, &r->writer, err);
+
+    return rc == 0 ? fm_segment_encrypt(r->writer, r->vault, err) : rc;
+}
+
+int fm_records_put(fm_records *r, const fm_key_owner *owner, fm_record_kind kind, const fm_digest *key,
+                   const void *payload, size_t n, fm_err *err)
+{
+    int rc = r->writer ? 0 : open_segment(r, err);
+
+    if (rc != 0)
+        return rc;
+    fm_segment_of(r->writer, owner);
+    return fm_segment_put(r->writer, kind, key, payload, n, err);
 }
 
 int fm_records_commit(fm_records *r, fm_err *err)

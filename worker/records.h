@@ -8,11 +8,12 @@
 
 #include "base/digest.h"
 #include "base/err.h"
+#include "storage/key_table.h"
 #include "storage/record.h"
 
 typedef struct fm_records fm_records;
 
-/* store_dir, scratch_dir  copied.  Errors: -ENOMEM. */
+/* store_dir, scratch_dir  copied.  Errors: -ENOMEM, what fm_vault_open gives. */
 int fm_records_create(const char *store_dir, const char *scratch_dir, fm_records **out, fm_err *err);
 /* Leaves an open segment, with what was committed to it, where it is. */
 void fm_records_destroy(fm_records *r);
@@ -31,9 +32,11 @@ void fm_records_add_sealed(fm_records *r, const char *name);
  * count as not there. */
 int fm_records_find(fm_records *r, fm_record_kind kind, const fm_digest *key, const void **payload, size_t *n,
                     fm_err *err);
-/* Put a record into the own segment, which is opened when it is the first. */
-int fm_records_put(fm_records *r, fm_record_kind kind, const fm_digest *key, const void *payload, size_t n,
-                   fm_err *err);
+/* Was this photograph forgotten?  Then nothing of it may be put. */
+bool fm_records_forgotten(const fm_records *r, const fm_digest *image, const char *path);
+/* Put a record of the owner's photograph into the own segment, which is opened when it is the first. */
+int fm_records_put(fm_records *r, const fm_key_owner *owner, fm_record_kind kind, const fm_digest *key,
+                   const void *payload, size_t n, fm_err *err);
 int fm_records_commit(fm_records *r, fm_err *err);      /* 0 too when there is no open segment */
 
 uint64_t fm_records_bytes(const fm_records *r);         /* payload in the open segment; 0: none is open */

@@ -20,6 +20,7 @@
 
 typedef struct {
     fm_ack_item *ack;
+    const char *path;   /* borrowed from the lease */
     fm_digest key;      /* of the code record */
     fm_photo photo;     /* owned */
 } waiting_photo;
@@ -75,7 +76,8 @@ static int put_codes(const shard_work *s, const float *codes, uint64_t micros, f
         if (payload.failed)
             rc = fm_fail_nomem(err, "code record", payload.size);
         else
-            rc = fm_records_put(s->tools->records, FM_RECORD_CODE, &w->key, payload.data, payload.size, err);
+            rc = fm_records_put(s->tools->records, &(fm_key_owner){&w->ack->image, w->path}, FM_RECORD_CODE, &w->key,
+                                payload.data, payload.size, err);
         codes += (size_t)n * FM_ENCODER_WIDTH;
         w->ack->code_made = true;
         w->ack->micros = cut_micros(w->ack->micros + micros * n / s->n_chips);
@@ -145,7 +147,8 @@ static int find_photo(const shard_work *s, const fm_ack_item *ack, fm_photo *pho
     return rc == -ENOENT || rc == -EBADMSG ? 0 : rc;    /* one of another version is made again */
 }
 
-static int make_photo(const shard_work *s, const fm_buf *bytes, fm_ack_item *ack, fm_photo *photo, fm_err *err)
+static int make_photo(const shard_work *s, const char *path, const fm_buf *bytes, fm_ack_item *ack, fm_photo *photo,
+                      fm_err *err)
 {
     uint64_t start = fm_clock_us();
     fm_buf payload = FM_BUF_INIT;
@@ -160,7 +163,8 @@ static int make_photo(const shard_work *s, const fm_buf *bytes, fm_ack_item *ack
     if (payload.failed)
         rc = fm_fail_nomem(err, "photo record", payload.size);
     else
-        rc = fm_records_put(s->tools->records, FM_RECORD_PHOTO, &key, payload.data, payload.size, err);
+        rc = fm_records_put(s->tools->records, &(fm_key_owner){&ack->image, path}, FM_RECORD_PHOTO, &key, payload.data,
+                            payload.size, err);
     fm_buf_fini(&payload);
     if (rc != 0)
         fm_photo_fini(photo);
@@ -168,7 +172,7 @@ static int make_photo(const shard_work *s, const fm_buf *bytes, fm_ack_item *ack
     return rc;
 }
 
-/* Find the photograph's record or make it.  *there is false when the file cannot be read. */
+/* Find the photograph's record or make it.  *there is false when the file cannot be read or was forgotten. */
 static int get_photo(const shard_work *s, const fm_lease_item *item, fm_ack_item *ack, fm_photo *photo, bool *there,
                      fm_err *err)
 {
@@ -184,10 +188,12 @@ static int get_photo(const shard_work *s, const fm_lease_item *item, fm_ack_item
         return rc;
     memset(&ack->image, 0, sizeof ack->image);
     rc = read_photograph(s, item->path, ack, &bytes, err);
-    if (rc == 0 && !fm_digest_is_zero(&ack->image)) {
+    if (rc == 0 && fm_records_forgotten(s->tools->records, &ack->image, item->path)) {
+        ack->reason = FM_FORGOTTEN;
+    } else if (rc == 0 && !fm_digest_is_zero(&ack->image)) {
         rc = find_photo(s, ack, photo, there, err);
         if (rc == 0 && !*there)
-            rc = make_photo(s, &bytes, ack, photo, err);
+            rc = make_photo(s, item->path, &bytes, ack, photo, err);
         *there = rc == 0;
     }
     fm_buf_fini(&bytes);
@@ -208,7 +214,7 @@ static int needs_code(const shard_work *s, const fm_digest *key, bool *needs, fm
 }
 
 /* Let a photo wait for the encoder, if it must; takes the photo over. */
-static int queue_photo(shard_work *s, fm_ack_item *ack, fm_photo *photo, fm_err *err)
+static int queue_photo(shard_work *s, const char *path, fm_ack_item *ack, fm_photo *photo, fm_err *err)
 {
     fm_digest photo_key, key;
     bool needs = false;
@@ -226,7 +232,7 @@ static int queue_photo(shard_work *s, fm_ack_item *ack, fm_photo *photo, fm_err 
         fm_photo_fini(photo);
         return rc;
     }
-    s->waiting[s->n_waiting++] = (waiting_photo){ack, key, *photo};
+    s->waiting[s->n_waiting++] = (waiting_photo){ack, path, key, *photo};
     s->n_chips += photo->n_faces;
     if (s->n_chips < FM_ENCODER_BATCH)
         return 0;
@@ -251,7 +257,7 @@ static int do_item(shard_work *s, uint64_t lease, const fm_lease_item *item, fm_
     if (rc != 0 || !there)
         return rc;
     ack->reason = (uint8_t)photo.reason;
-    return queue_photo(s, ack, &photo, err);
+    return queue_photo(s, item->path, ack, &photo, err);
 }
 
 int fm_shard_do(const fm_shard_tools *tools, const fm_message *lease, fm_ack_item *acks, fm_err *err)

@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "proto/message.h"
 #include "proto/socket.h"
+#include "storage/vault.h"
 #include "worker/shard.h"
 
 #define SEGMENT_BYTES ((uint64_t)1 << 30)
@@ -193,6 +194,8 @@ static int set_up(worker *w, const fm_message *welcome, fm_err *err)
     const fm_join *join = w->spec->join;
     int rc = check_models(w, welcome, err);
 
+    if (rc == 0 && !sodium_is_zero(welcome->store_key, sizeof welcome->store_key))
+        rc = fm_vault_admit(join->store_dir, welcome->store_key, err);
     if (rc == 0)
         rc = fm_records_create(join->store_dir, join->scratch_dir, &w->records, err);
     if (rc == 0)

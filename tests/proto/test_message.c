@@ -22,6 +22,7 @@ static void fill(fm_message *m, fm_message_type type)
     fm_recipe_default(&m->recipe);
     m->recipe.upsample = 2;
     memset(m->encoder.b, 0xab, FM_DIGEST_BYTES);
+    memset(m->store_key, 0x5e, sizeof m->store_key);
     m->records = 1234567;
     m->memory = 5u << 30;
     fm_message_add_span(m, &(fm_span){FM_SPAN_WAIT, 900, 50, 0}, NULL);

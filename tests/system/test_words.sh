@@ -35,9 +35,6 @@ what_is_not_in_this_version_says_so() {
         status 2 "$FACEMILL" $verb study.yaml
         said "not in this version"
     done
-    study "store: {encrypt: true}"
-    status 2 "$FACEMILL" run "$work/study.yaml"
-    said "not in this version"
 }
 
 wrong_studies_name_line_and_key() {
