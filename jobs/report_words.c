@@ -195,6 +195,18 @@ static void put_encoder(const fm_page *page)
                 s->embedding ? "embedding" : "pooled features");
 }
 
+/* The value that stands for what there was no choice of. */
+static void put_C(const fm_page *page)
+{
+    const fm_study_head *h = &study_of(page)->head;
+
+    if (h->n_choices)
+        fm_html(page->b, "C ");
+    else
+        fm_html(page->b, "C = %g, ", h->C);
+    fm_html(page->b, "as LIBLINEAR defines it; Fan et al. 2008)");
+}
+
 static void put_classifier(const fm_page *page)
 {
     const fm_study_head *h = &study_of(page)->head;
@@ -202,18 +214,24 @@ static void put_classifier(const fm_page *page)
 
     fm_html(page->b, "%s faces were evaluated. Codes were standardised by mean and standard deviation of the training "
             "faces. ", fm_grouped(page->e->n, faces));
-    if (h->kind == FM_STUDY_FC)
+    if (h->kind == FM_STUDY_FC) {
         fm_html(page->b, "The classifier, after Liang et al. (2020), was a network of one hidden layer of %d units "
                 "with ReLU and dropout %g, softmax, and cross-entropy with an L2 penalty of %g, trained by Adam "
-                "(Kingma and Ba 2015) with a learning rate of %g in %d epochs of batches of %d.", (int)h->hidden,
-                h->dropout, h->l2, h->learning_rate, (int)h->epochs, (int)h->batch);
-    else if (h->kind == FM_STUDY_LOGISTIC)
-        fm_html(page->b, "The classifier was L2-regularised logistic regression (C = %g, as LIBLINEAR defines it; Fan et "
-                "al. 2008).", h->C);
-    else
-        fm_html(page->b, "The classifier was a linear support vector machine (L2-regularised, squared hinge loss, C = %g, "
-                "as LIBLINEAR defines it; Fan et al. 2008); its scores were turned into probabilities by a sigmoid fitted "
-                "to held-out scores of inner folds (Platt 1999).", h->C);
+                "(Kingma and Ba 2015) with a learning rate of %g in ", (int)h->hidden, h->dropout, h->l2,
+                h->learning_rate);
+        if (!h->n_choices)
+            fm_html(page->b, "%d epochs of ", (int)h->epochs);
+        fm_html(page->b, "batches of %d.", (int)h->batch);
+    } else if (h->kind == FM_STUDY_LOGISTIC) {
+        fm_html(page->b, "The classifier was L2-regularised logistic regression (");
+        put_C(page);
+        fm_html(page->b, ".");
+    } else {
+        fm_html(page->b, "The classifier was a linear support vector machine (L2-regularised, squared hinge loss, ");
+        put_C(page);
+        fm_html(page->b, "; its scores were turned into probabilities by a sigmoid fitted to held-out scores of inner "
+                "folds (Platt 1999).");
+    }
 }
 
 static void put_head(const fm_page *page)

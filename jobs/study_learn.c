@@ -10,6 +10,10 @@ static const char *const weight_names[] = {"none", "balanced", NULL};
 static const char *const threshold_names[] = {"none", "youden", "sensitivity", NULL};
 static const char *const split_names[] = {"holdout", "kfold", "given", "group", "cohorts", NULL};
 
+/* What inner folds choose C from when the study names none: on standardised codes of a face network the best
+ * lies at 0.01 or below, and no one value serves studies of a hundred faces and of ten thousand. */
+static const double default_C[] = {0.0001, 0.001, 0.01, 0.1, 1};
+
 /* One value into *one, or a rising list to choose from. */
 static int read_choices(const fm_yaml *y, const yaml_node_t *node, const char *key, const double range[2], bool whole,
                         double *one, fm_study_head *h, fm_err *err)
@@ -69,6 +73,10 @@ int fm_study_read_head(const fm_yaml *y, const yaml_node_t *node, fm_study *s, f
         return fm_yaml_fail(y, raw.C, err, "C: fc has none; give epochs a list to choose from");
     if (rc == 0 && raw.C)
         rc = read_choices(y, raw.C, "C", C_range, false, &h->C, h, err);
+    else if (rc == 0 && h->kind != FM_STUDY_FC) {
+        h->n_choices = COUNT(default_C);
+        memcpy(h->choices, default_C, sizeof default_C);
+    }
     return rc;
 }
 

@@ -45,7 +45,7 @@ int fm_inner_folds(const int32_t *labels, const uint32_t *groups, size_t n, int 
     rc = fewest_folds(labels, groups ? groups : own, n, classes, inner_seed(seed, stream), &f, err);
     free(own);
     if (rc != 0)
-        return fm_fail_in(err, rc, "inner folds of %zu rows to train on", n);
+        return fm_fail_in(err, rc, "inner folds of %zu rows to train on, which choose C, epochs or a threshold", n);
     memcpy(fold, f.test_fold, n * sizeof *fold);
     *folds = f.folds;
     fm_folds_fini(&f);

@@ -364,6 +364,31 @@ static void chance_is_called_chance(void)
     fixture_fini(x);
 }
 
+/* What inner folds chose is not given as if it had been set. */
+static void chosen_settings_are_not_stated_as_set(void)
+{
+    static const int kinds[] = {FM_STUDY_LOGISTIC, FM_STUDY_SVM, FM_STUDY_FC};
+    fixture *x = fixture_make();
+    fm_report report = {.results = &x->results};
+    fm_study_head *h = &x->study.head;
+
+    for (int i = 0; i < 3; i++) {
+        char *page;
+
+        h->kind = kinds[i];
+        h->n_choices = 2;
+        h->choices[0] = 1;
+        h->choices[1] = 8;
+        page = page_of(&report);
+        REQUIRE(page != NULL);
+        CHECK(!strstr(page, "(C = ") && !strstr(page, "C = 1") && !strstr(page, "epochs of batches"));
+        CHECK(strstr(page, "was chosen anew in every fold from 2 values between 1 and 8 by the log loss"));
+        CHECK(i == 2 || strstr(page, "C as LIBLINEAR defines it"));
+        free(page);
+    }
+    fixture_fini(x);
+}
+
 /* The methods say what was run: other studies, other words. */
 static void methods_are_those_of_the_study(void)
 {
@@ -546,7 +571,7 @@ CHECK_MAIN(CHECK_CASE(the_checker_sees_what_is_wrong), CHECK_CASE(page_is_whole_
            CHECK_CASE(many_mistakes_are_ranked), CHECK_CASE(checklists_have_every_item), CHECK_CASE(sheet_says_whose_faces_it_shows),
            CHECK_CASE(chips_that_do_not_fit_are_refused), CHECK_CASE(page_bears_what_is_undefined),
            CHECK_CASE(page_bears_what_was_asked_for),
-           CHECK_CASE(chance_is_called_chance), CHECK_CASE(methods_are_those_of_the_study),
+           CHECK_CASE(chance_is_called_chance), CHECK_CASE(chosen_settings_are_not_stated_as_set), CHECK_CASE(methods_are_those_of_the_study),
            CHECK_CASE(many_classes_and_folds_are_cut_short), CHECK_CASE(choice_is_spread_over_classes_and_rows),
            CHECK_CASE(page_is_written_whole), CHECK_CASE(figures_are_left_as_files),
            CHECK_CASE(markup_escapes_what_it_is_given))

@@ -96,6 +96,12 @@ static void choices_and_protocols_are_read(void)
     REQUIRE(s != NULL);
     CHECK(s->head.kind == FM_STUDY_SVM && s->head.balanced && s->head.n_choices == 3 && s->head.choices[2] == 100);
     CHECK(s->evaluate.split == FM_SPLIT_GROUP && strcmp(s->evaluate.group, "site") == 0);
+    s = load("name: x\n" COHORT "head: {kind: logistic}\n", &err);
+    REQUIRE(s != NULL);
+    CHECK(s->head.n_choices == 5 && s->head.choices[0] == 0.0001 && s->head.choices[4] == 1);
+    s = load("name: x\n" COHORT "head: {kind: svm, C: 1}\n", &err);
+    REQUIRE(s != NULL);
+    CHECK(s->head.n_choices == 0 && s->head.C == 1);
     s = load("name: x\n" COHORT "head: {epochs: [7]}\n", &err);
     REQUIRE(s != NULL);
     CHECK(s->head.n_choices == 0 && s->head.epochs == 7 && !s->head.balanced);
