@@ -80,7 +80,7 @@ $B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o 
 	@echo "  LINK  $@"
 	$Q$(MPICC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 
-$B/tests/image/test_memory $B/tests/jobs/test_memory $B/tests/jobs/test_cohort_memory: $B/tests/alloc.o
+$B/tests/image/test_memory $B/tests/jobs/test_memory $B/tests/learn/test_memory $B/tests/jobs/test_cohort_memory: $B/tests/alloc.o
 $B/tests/learn/test_linear: LDLIBS += -llinear
 $B/tests/coordinator/test_build $B/tests/coordinator/test_quarantine $B/tests/coordinator/test_repair: $B/tests/coordinator/crew.o $B/tests/coordinator/bench.o
 $B/tests/coordinator/test_simulation: $B/tests/coordinator/memory.o $B/tests/coordinator/simulated.o
