@@ -12,8 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "base/log.h"
+
+/* For thousands of ranks to find each other.  Rarely a step of srun's whose PMIx lost a message never does: such a
+ * rank then ends, srun ends the others, and whoever started the job tries again. */
+#define START_SECONDS 120
 
 int fm_job_begin(const char *what, int *rank, fm_err *err)
 {
@@ -22,8 +27,10 @@ int fm_job_begin(const char *what, int *rank, fm_err *err)
 
     if (getenv("OMPI_COMM_WORLD_RANK"))
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(START_SECONDS);
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
         return fm_fail(err, -EIO, "MPI does not start: see what it printed, and facemill doctor");
+    alarm(0);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     MPI_Comm_rank(MPI_COMM_WORLD, rank);
     snprintf(who, sizeof who, "%s rank %d", what, *rank);

@@ -174,23 +174,32 @@ const char *fm_launcher_words(const fm_launcher *l)
     return l->words;
 }
 
+/* Whether a job of these crews' ranks takes in crew i: whose node is gone has none. */
+static bool takes_part(const fm_launcher *l, uint32_t i, uint32_t n)
+{
+    return n == 1 || !l->in_slurm || !l->slurm.nodes[i].gone;
+}
+
 /* srun's words before the program: crews first .. first + n - 1, each on its node. */
 static void srun_words(const fm_launcher *l, uint32_t first, uint32_t n, fm_words *argv)
 {
-    uint32_t most = 0, ranks = 0;
+    uint32_t most = 0, ranks = 0, on = 0;
     fm_buf nodes = FM_BUF_INIT;
     bool crowded = false;
 
     for (uint32_t i = first; i < first + n; i++) {
         const char *name = l->slurm.nodes[i].name;
 
+        if (!takes_part(l, i, n))
+            continue;
+        on++;
         fm_buf_put(&nodes, name, strlen(name));
         fm_buf_put(&nodes, ",", 1);
         most = l->ranks[i] > most ? l->ranks[i] : most;
         ranks += l->ranks[i];
         crowded = crowded || l->ranks[i] > l->slurm.nodes[i].cpus;
     }
-    if (nodes.failed)
+    if (nodes.failed || on == 0)
         argv->failed = true;
     else
         nodes.data[nodes.size - 1] = '\0';
@@ -203,11 +212,11 @@ static void srun_words(const fm_launcher *l, uint32_t first, uint32_t n, fm_word
     fm_words_add(argv, "--distribution=block");
     if (crowded)
         fm_words_add(argv, "--overcommit");
-    fm_words_printf(argv, "--nodes=%u", n);
+    fm_words_printf(argv, "--nodes=%u", on);
     fm_words_printf(argv, "--ntasks=%u", ranks);
     fm_words_printf(argv, "--ntasks-per-node=%u", most);
     fm_words_add(argv, "--cpus-per-task=1");
-    fm_words_printf(argv, "--nodelist=%s", nodes.failed ? "" : (const char *)nodes.data);
+    fm_words_printf(argv, "--nodelist=%s", argv->failed ? "" : (const char *)nodes.data);
     fm_buf_fini(&nodes);
 }
 
@@ -217,7 +226,7 @@ static void mpirun_words(const fm_launcher *l, uint32_t first, uint32_t n, fm_wo
     uint32_t ranks = 0;
 
     for (uint32_t i = first; i < first + n; i++)
-        ranks += l->ranks[i];
+        ranks += takes_part(l, i, n) ? l->ranks[i] : 0;
     fm_words_add(argv, l->mpirun);
     fm_words_add(argv, "-np");
     fm_words_printf(argv, "%u", ranks);
@@ -229,7 +238,9 @@ static void mpirun_words(const fm_launcher *l, uint32_t first, uint32_t n, fm_wo
     for (uint32_t i = first; i < first + n; i++) {
         char host[FM_NODE_NAME_MAX + 16];
 
-        fm_buf_put(&hosts, host, (size_t)snprintf(host, sizeof host, "%s%s:%u", i > first ? "," : "",
+        if (!takes_part(l, i, n))
+            continue;
+        fm_buf_put(&hosts, host, (size_t)snprintf(host, sizeof host, "%s%s:%u", hosts.size ? "," : "",
                                                   l->slurm.nodes[i].name, l->ranks[i]));
     }
     fm_buf_u8(&hosts, 0);
@@ -358,6 +369,24 @@ static int await_stage(pid_t pid, const char *name, const volatile sig_atomic_t 
     return 0;
 }
 
+/* A stage needs all its ranks to the end, so it is not started on nodes that the job has lost meanwhile. */
+static void leave_out_lost_nodes(fm_launcher *l)
+{
+    fm_err err = FM_ERR_INIT;
+    uint32_t gone = 0;
+
+    if (!l->in_slurm || l->crews < 2)
+        return;
+    if (fm_slurm_look(&l->slurm, &err) != 0) {
+        fm_warn("nodes that died cannot be told: %s", err.text);
+        return;
+    }
+    for (uint32_t i = 0; i < l->crews; i++)
+        gone += l->slurm.nodes[i].gone;
+    if (gone)
+        fm_warn("%u of %u nodes are gone: going on with the others", gone, l->crews);
+}
+
 int fm_launcher_stage(fm_launcher *l, const char *const *args, size_t n, const volatile sig_atomic_t *stop, fm_err *err)
 {
     fm_words words = FM_WORDS_INIT;
@@ -376,6 +405,7 @@ int fm_launcher_stage(fm_launcher *l, const char *const *args, size_t n, const v
     for (size_t i = 0; i < n; i++)
         fm_words_add(&words, args[i]);
     rc = n > 1 ? fm_stage_key_leave(args[1], err) : 0;
+    leave_out_lost_nodes(l);
     if (rc == 0)
         rc = start_job(l, 0, l->crews, &words, log, &pid, err);
     fm_words_fini(&words);

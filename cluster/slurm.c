@@ -53,18 +53,38 @@ bool fm_slurm_names_pmix(const char *text)
     return false;
 }
 
-/* A SLURM command's output as a string. */
-static int ask(const char *program, const char *a, const char *b, const char *c, fm_buf *out, fm_err *err)
+bool fm_slurm_node_up(const char *text, const char *name)
+{
+    static const char *const off[] = {"down", "fail", "unk", "boot", "pow_dn"};
+    size_t n = strlen(name);
+
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        bool up;
+
+        line += *line == '\n';
+        if (strncmp(line, name, n) != 0 || line[n] != ' ')
+            continue;
+        line += n + strspn(line + n, " ");
+        up = line[strcspn(line, "*\n")] != '*';
+        for (size_t i = 0; i < sizeof off / sizeof *off; i++)
+            up = up && strncmp(line, off[i], strlen(off[i])) != 0;
+        return up;
+    }
+    return false;
+}
+
+/* A SLURM command's output as a string.  words end with NULL. */
+static int ask(const char *program, const char *const *words, fm_buf *out, fm_err *err)
 {
     fm_words argv = FM_WORDS_INIT, env = FM_WORDS_INIT;
     char path[FM_PATH_MAX];
-    const char *words[] = {path, a, b, c};
     int rc;
 
     if (!fm_program_find(program, path, sizeof path))
         return fm_fail(err, -EIO, "in a SLURM allocation, but %s is not in $PATH", program);
-    for (size_t i = 0; i < sizeof words / sizeof *words && words[i]; i++)
-        fm_words_add(&argv, words[i]);
+    fm_words_add(&argv, path);
+    for (; *words; words++)
+        fm_words_add(&argv, *words);
     fm_environment_copy(&env);
     rc = fm_process_capture(&argv, &env, COMMAND_MS, out, err);
     fm_buf_u8(out, 0);
@@ -86,6 +106,7 @@ static int add_node(fm_slurm *s, const char *name, uint32_t cpus, fm_err *err)
         return fm_fail_nomem(err, "nodes", (s->n + 1) * sizeof *grown);
     s->nodes = grown;
     snprintf(grown[s->n].name, sizeof grown[s->n].name, "%s", name);
+    grown[s->n].gone = false;
     grown[s->n++].cpus = cpus ? cpus : 1;
     return 0;
 }
@@ -95,7 +116,7 @@ static int list_nodes(fm_slurm *s, const char *list, fm_err *err)
     const char *cpus = getenv("SLURM_JOB_CPUS_PER_NODE");
     fm_buf text = FM_BUF_INIT;
     char *save = NULL, *name;
-    int rc = ask("scontrol", "show", "hostnames", list, &text, err);
+    int rc = ask("scontrol", (const char *[]){"show", "hostnames", list, NULL}, &text, err);
 
     name = rc == 0 ? strtok_r((char *)text.data, " \t\n", &save) : NULL;
     for (; rc == 0 && name; name = strtok_r(NULL, " \t\n", &save))
@@ -139,7 +160,7 @@ int fm_slurm_find(fm_slurm *out, fm_err *err)
         return fm_fail(err, -ENOENT, "not in a SLURM allocation");
     rc = list_nodes(&s, list, err);
     if (rc == 0)
-        rc = ask("srun", "--mpi=list", NULL, NULL, &text, err);
+        rc = ask("srun", (const char *[]){"--mpi=list", NULL}, &text, err);
     if (rc == 0) {
         put_own_first(&s);
         s.pmix = fm_slurm_names_pmix((const char *)text.data);
@@ -148,5 +169,24 @@ int fm_slurm_find(fm_slurm *out, fm_err *err)
         fm_slurm_fini(&s);
     }
     fm_buf_fini(&text);
+    return rc;
+}
+
+int fm_slurm_look(fm_slurm *s, fm_err *err)
+{
+    const char *job = getenv("SLURM_JOB_ID");
+    fm_buf list = FM_BUF_INIT, states = FM_BUF_INIT;
+    int rc = ask("squeue", (const char *[]){"--noheader", "--jobs", job ? job : "", "--format=%N", NULL}, &list, err);
+
+    if (rc == 0) {
+        char *nodes = (char *)list.data;
+
+        nodes[strcspn(nodes, "\n")] = '\0';
+        rc = ask("sinfo", (const char *[]){"--noheader", "--Node", "--format=%N %t", "--nodes", nodes, NULL}, &states, err);
+    }
+    for (uint32_t i = 0; rc == 0 && i < s->n; i++)
+        s->nodes[i].gone = !fm_slurm_node_up((const char *)states.data, s->nodes[i].name);
+    fm_buf_fini(&list);
+    fm_buf_fini(&states);
     return rc;
 }

@@ -12,6 +12,7 @@
 typedef struct {
     char name[FM_NODE_NAME_MAX];
     uint32_t cpus;          /* granted there, at least 1 */
+    bool gone;              /* as of the last fm_slurm_look: down, silent, or taken from the job */
 } fm_slurm_node;
 
 typedef struct {
@@ -26,8 +27,14 @@ typedef struct {
 int fm_slurm_find(fm_slurm *out, fm_err *err);
 void fm_slurm_fini(fm_slurm *s);
 
+/* Ask which of its nodes the job still has and which of these answer (`squeue`, `sinfo`).  Nodes are where they were.
+ * Errors: as fm_slurm_find; s is then as before. */
+int fm_slurm_look(fm_slurm *s, fm_err *err);
+
 /* SLURM_JOB_CPUS_PER_NODE, "4(x2),2", to the count of node i; 0 when it says nothing of it.  Pure. */
 uint32_t fm_slurm_cpus_of(const char *text, uint32_t i);
+/* Does what `sinfo -N -o "%N %t"` printed say that this node is up?  A "*" is one that does not answer.  Pure. */
+bool fm_slurm_node_up(const char *text, const char *name);
 /* Does what `srun --mpi=list` printed name PMIx?  Pure. */
 bool fm_slurm_names_pmix(const char *text);
 
