@@ -25,7 +25,7 @@ static const verb verbs[] = {
     {"explain", NULL, "what the classifier looked at"},
     {"report", fm_verb_road, "write results, ledger and report"},
     {"predict", fm_verb_predict, "what a study's head makes of new photographs"},
-    {"submit", NULL, "the same under SLURM"},
+    {"submit", fm_verb_submit, "the same as a SLURM job"},
     {"status", fm_verb_status, "progress of a run, once"},
     {"watch", fm_verb_status, "progress of a run, live"},
     {"join", fm_verb_join, "add crews of this machine or allocation to a running build"},

@@ -87,6 +87,8 @@ int fm_road_open(const char *study_file, const fm_road_options *options, fm_road
     *exit_status = FM_EXIT_USAGE;
     if ((rc = fm_study_load(study_file, &r->study, err)) != 0 || (rc = set_out(r, options->out, err)) != 0)
         goto done;
+    if (options->nodes)
+        r->study.nodes = options->nodes;
     if (options->ranks)
         r->study.ranks = options->ranks;
     *exit_status = FM_EXIT_INPUT;

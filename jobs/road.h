@@ -34,7 +34,7 @@ typedef enum {
 
 typedef struct {
     const char *out;        /* instead of the study's; NULL: the study's */
-    int64_t ranks;          /* instead of the study's; 0: the study's */
+    int64_t nodes, ranks;   /* instead of the study's; 0: the study's */
     bool paranoid;          /* hash every file instead of trusting size and time */
     bool identifiable;      /* the report may show persons; without it only generated faces are shown */
     bool workers_come;      /* start no crews: this process serves ranks that were started by hand */

@@ -270,6 +270,7 @@ int fm_verb_road(int argc, char **argv)
 {
     choices c = {.json = false};
     const fm_option options[] = {
+        {"nodes", FM_OPT_INT, &c.road.nodes, 1, 65536, "N", "crews, one a node of the allocation (default: the study's)"},
         {"ranks", FM_OPT_INT, &c.road.ranks, 1, 1000000, "N", "MPI ranks in all (default: the study's, else what is granted)"},
         {"out", FM_OPT_STRING, &c.road.out, 0, 0, "DIR", "results go here instead of the study's out"},
         {"dry-run", FM_OPT_FLAG, &c.dry_run, 0, 0, NULL, "say what would be done; write nothing"},
