@@ -3,6 +3,8 @@
 #ifndef FM_BASE_CPU_H
 #define FM_BASE_CPU_H
 
+#include <stdint.h>
+
 typedef enum {
     FM_ISA_PLAIN,       /* the C reference */
     FM_ISA_AVX2,        /* AVX2 and FMA */
@@ -16,6 +18,9 @@ const char *fm_isa_name(fm_isa isa);
 
 /* Cores this process may run on (affinity mask), at least 1. */
 int fm_cpu_count(void);
+
+/* Bytes of memory this process holds; 0: not known. */
+uint64_t fm_memory_held(void);
 
 /* Processor model as the system names it, e.g. for provenance; static storage. */
 const char *fm_cpu_model(void);

@@ -3,12 +3,16 @@
 #ifndef FM_BASE_LOG_H
 #define FM_BASE_LOG_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 typedef enum { FM_LOG_DEBUG, FM_LOG_INFO, FM_LOG_WARN, FM_LOG_ERROR } fm_log_level;
 
 /* Lines below level are dropped.  Default FM_LOG_INFO; $FACEMILL_LOG (debug, info, warn, error) sets it. */
 void fm_log_set_level(fm_log_level level);
+/* A line is a JSON object with time, host, who, level and text.  $FACEMILL_LOG has the word json for it: "warn,json". */
+void fm_log_set_json(bool json);
 
 /* What stands in front of each line, e.g. "crew 2 rank 3".  Copied; "" for none. */
 void fm_log_set_who(const char *who);

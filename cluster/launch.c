@@ -346,7 +346,8 @@ static void last_words(const char *log, size_t from, char *out, size_t out_size)
         fm_buf_u8(&text, 0);
         for (char *line = text.failed ? NULL : strtok_r((char *)text.data + skip, "\n", &save); line;
              line = strtok_r(NULL, "\n", &save)) {
-            bool is_error = line[0] >= '0' && line[0] <= '9' && strstr(line, " error: ");   /* srun has errors too */
+            bool is_error = (line[0] >= '0' && line[0] <= '9' && strstr(line, " error: ")) ||   /* srun has errors too */
+                            strstr(line, "\"level\":\"error\"");
 
             if (strspn(line, "- \t") == strlen(line) || (error && !is_error))
                 continue;

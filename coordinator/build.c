@@ -35,6 +35,7 @@
 #define BURST 256               /* messages answered before time is looked at, at most */
 #define LOOK_MS 20
 #define REPORT_MS 1000
+#define METRICS_MS 5000
 #define ASKS_MS 500             /* between two looks at who asks to join */
 #define LINGER_MS 1000          /* of silence, for workers that come by themselves and late */
 #define PATIENCE_MS (FM_SILENCE_MS + 10000)
@@ -42,10 +43,11 @@
 typedef struct {
     const fm_build_spec *spec;
     uint32_t timeout_ms;
-    uint64_t started_ms, reported_ms, looked_ms, heard_ms, asked_ms;
+    uint64_t started_ms, reported_ms, looked_ms, heard_ms, asked_ms, measured_ms;
     char run_dir[FM_PATH_MAX];  /* absolute */
     char store_dir[FM_PATH_MAX], scratch_dir[FM_PATH_MAX];      /* absolute */
     char worker_path[FM_PATH_MAX], observer_path[FM_PATH_MAX], status_path[FM_PATH_MAX];
+    char metrics_path[FM_PATH_MAX], usage_path[FM_PATH_MAX], trace_path[FM_PATH_MAX];
     fm_join worker, observer;
     uint64_t epoch;             /* 0: the store was not taken, and nothing here is ours to write */
     bool status_failed;
@@ -58,25 +60,51 @@ typedef struct {
     fm_joiners *joiners;
 } build;
 
-/* Tell whoever looks: the status file and the caller. */
-static void report(build *b, const char *state)
+/* A file that others read; one that cannot be written is said so once. */
+static void publish(build *b, const char *path, const fm_buf *text)
+{
+    fm_err err = FM_ERR_INIT;
+    int rc = text->failed ? -ENOMEM : fm_file_write(path, text->data, text->size, &err);
+
+    if (rc != 0 && !b->status_failed)
+        fm_warn("the status of this build cannot be written: %s", err.text);
+    b->status_failed = rc != 0;
+}
+
+/* Tell whoever looks: status and metrics, and what the build spent when it is over. */
+static void publish_status(build *b, const fm_status *status, bool over)
+{
+    fm_buf text = FM_BUF_INIT;
+
+    fm_status_json(status, &text);
+    publish(b, b->status_path, &text);
+    if (over && status->facts)
+        publish(b, b->usage_path, &text);
+    text.size = 0;
+    if (over || b->reported_ms - b->measured_ms >= METRICS_MS) {
+        b->measured_ms = b->reported_ms;
+        fm_status_metrics(status, &text);
+        publish(b, b->metrics_path, &text);
+    }
+    fm_buf_fini(&text);
+}
+
+static void report(build *b, const char *state, bool over)
 {
     fm_build_counts counts = {.photographs = b->spec->n_paths};
-    fm_buf json = FM_BUF_INIT;
-    fm_err err = FM_ERR_INIT;
-    int rc;
+    fm_conversation_facts facts = {.n_crews = 0};
+    fm_status status = {state, b->epoch, &counts, NULL};
 
     b->reported_ms = fm_clock_ms();
     if (b->todo) {
         b->todo->counts.seconds = (double)(b->reported_ms - b->started_ms) / 1000;
         counts = b->todo->counts;
     }
-    fm_status_json(state, b->epoch, &counts, &json);
-    rc = json.failed ? -ENOMEM : fm_file_write(b->status_path, json.data, json.size, &err);
-    if (rc != 0 && !b->status_failed)
-        fm_warn("the status of this build cannot be written: %s", err.text);
-    b->status_failed = rc != 0;
-    fm_buf_fini(&json);
+    if (b->conversation && fm_conversation_facts_take(b->conversation, b->reported_ms, &facts, NULL) == 0)
+        status.facts = &facts;
+    publish_status(b, &status, over);
+    fm_conversation_facts_fini(&facts);
+    fm_trace_flush(b->spec->trace);
     if (b->spec->progress)
         b->spec->progress(b->spec->progress_ctx, &counts);
 }
@@ -112,7 +140,14 @@ static int name_run_files(build *b, fm_err *err)
         rc = fm_path_join(b->worker_path, FM_PATH_MAX, dir, FM_RUN_CREW_JOIN, err);
     if (rc == 0)
         rc = fm_path_join(b->observer_path, FM_PATH_MAX, dir, FM_RUN_OBSERVER_JOIN, err);
-    return rc == 0 ? fm_path_join(b->status_path, FM_PATH_MAX, dir, FM_RUN_STATUS, err) : rc;
+    if (rc == 0)
+        rc = fm_path_join(b->status_path, FM_PATH_MAX, dir, FM_RUN_STATUS, err);
+    if (rc == 0)
+        rc = fm_path_join(b->usage_path, FM_PATH_MAX, dir, FM_RUN_USAGE, err);
+    if (rc == 0)
+        rc = fm_path_join(b->trace_path, FM_PATH_MAX, dir, FM_RUN_TRACE, err);
+    return rc == 0 ? fm_path_join(b->metrics_path, FM_PATH_MAX, dir,
+                                  b->spec->metrics_path ? b->spec->metrics_path : FM_RUN_METRICS, err) : rc;
 }
 
 /* What workers of earlier runs were at is forgotten. */
@@ -143,7 +178,7 @@ static int take_store(build *b, fm_err *err)
     if (rc != 0)
         return rc;
     b->segments = (fm_segments){b->catalog, b->store_dir, b->scratch_dir, b->epoch};
-    report(b, "planning");
+    report(b, "planning", false);
     rc = forget_journals(b, err);
     if (rc != 0)
         return rc;
@@ -181,7 +216,8 @@ static int write_joins(build *b, fm_err *err)
 static int start_serving(build *b, fm_err *err)
 {
     fm_conversation_spec spec = {b->segments, b->todo, b->spec->recipe, b->epoch, b->timeout_ms,
-                                 b->spec->limit_ms ? b->spec->limit_ms : LIMIT_MS, b->spec->crews.crews};
+                                 b->spec->limit_ms ? b->spec->limit_ms : LIMIT_MS, b->spec->trace,
+                                 b->spec->crews.crews};
     uint64_t run;
     int rc;
 
@@ -251,7 +287,7 @@ static int look_around(build *b, bool *over, fm_err *err)
         return rc;
     fm_conversation_look(b->conversation, &state);
     if (now_ms - b->reported_ms >= REPORT_MS)
-        report(b, state.draining ? "draining" : "running");
+        report(b, state.draining ? "draining" : "running", false);
     *over = (state.complete || state.draining) && state.here == 0 && fm_crews_down(b->crews) &&
             (b->spec->crews.crews > 0 || now_ms - b->heard_ms >= LINGER_MS);
     return 0;
@@ -263,6 +299,7 @@ static int serve(build *b, fm_err *err)
     bool over = false;
     int rc = start_serving(b, err);
 
+    fm_trace_begin(b->spec->trace, b->trace_path);
     if (rc == 0)
         rc = open_door(b, err);
     b->heard_ms = fm_clock_ms();
@@ -323,7 +360,7 @@ int fm_build_run(const fm_build_spec *spec, fm_build_counts *counts, fm_err *err
     if (rc == 0)
         rc = fm_worklist_write_keys(b->todo, spec->names, b->store_dir, err);
     if (b->epoch)
-        report(b, rc == 0 ? "finished" : rc == -EINTR ? "stopped" : "failed");
+        report(b, rc == 0 ? "finished" : rc == -EINTR ? "stopped" : "failed", true);
     if (b->todo)
         *counts = b->todo->counts;
     close_all(b);

@@ -14,6 +14,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/reason.h"
+#include "base/trace.h"
 #include "proto/recipe.h"
 
 /* What a build keeps in run_dir.  The join files are there while it runs only; the status is replaced
@@ -22,6 +23,9 @@
 #define FM_RUN_OBSERVER_JOIN "observer.join"    /* for STATUS_ASK and DRAIN_ASK (proto/message.h) */
                                                 /* beside them: ask/, where others ask to join (proto/ask.h) */
 #define FM_RUN_STATUS "status.json"             /* coordinator/status.h */
+#define FM_RUN_USAGE "usage.json"               /* the same, of the last build that had work to hand out, at its end */
+#define FM_RUN_METRICS "facemill.prom"          /* coordinator/status.h */
+#define FM_RUN_TRACE "trace.json"               /* base/trace.h, of the last build that had work to hand out */
 
 /* How crews are started; filled by cluster/launch.h, so that this layer knows no MPI. */
 typedef struct {
@@ -63,6 +67,8 @@ typedef struct {
     uint32_t limit_ms;              /* a photograph that takes longer is tried again alone, then timed_out; 0: 120,000 */
     bool paranoid;                  /* hash every file instead of trusting size and mtime */
     fm_crew_ops crews;
+    const char *metrics_path;       /* NULL: FM_RUN_METRICS */
+    fm_trace *trace;                /* begun when there is work to hand out; NULL: none */
     void (*progress)(void *ctx, const fm_build_counts *now);   /* called about once a second; may be NULL */
     void *progress_ctx;
     const volatile sig_atomic_t *stop;  /* set by a signal handler: drain, then return -EINTR */

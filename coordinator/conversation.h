@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/trace.h"
 #include "coordinator/worklist.h"
 #include "coordinator/segments.h"
 #include "proto/message.h"
@@ -23,6 +24,7 @@ typedef struct {
     uint64_t epoch;
     uint32_t timeout_ms;            /* of a lease */
     uint32_t limit_ms;              /* of one photograph; 0: none */
+    fm_trace *trace;                /* NULL: none */
     uint32_t crews;                 /* 0 .. crews-1 are watched by the caller; workers of others came by themselves */
 } fm_conversation_spec;
 
@@ -73,11 +75,43 @@ typedef struct {
     uint32_t queued, leased, done;  /* shards */
     uint32_t here;                  /* workers that neither left nor died, or whose open segments are not settled */
     uint64_t acked;                 /* acknowledgements that counted */
+    uint64_t twice;                 /* shards that were handed out to a second worker while the first had them */
     uint64_t suspected, condemned;  /* photographs set alone; quarantined */
     bool complete;                  /* every shard is done */
     bool draining;
 } fm_conversation_state;
 
 void fm_conversation_look(const fm_conversation *c, fm_conversation_state *out);
+
+#define FM_HOST_WORD 64
+
+/* A crew with workers that are here.  Sums are over those. */
+typedef struct {
+    uint32_t crew, ranks;
+    char host[FM_HOST_WORD];            /* letters, digits, '.', '-' and '_' only */
+    uint64_t photographs;               /* acknowledged */
+    double rate;                        /* photographs a second since its first worker came */
+    uint64_t memory;                    /* bytes; what ranks share is counted in each */
+    uint64_t silent_ms;                 /* since the last message of the one that is silent longest */
+    bool leaving;
+} fm_crew_facts;
+
+typedef struct {
+    fm_conversation_state state;
+    uint32_t ranks;                                     /* workers that are here */
+    struct { uint64_t us, n; } spent[FM_SPAN_KINDS];    /* by all workers of this run; n: photographs, chips, records */
+    struct {
+        uint32_t crew, rank;
+        char host[FM_HOST_WORD];
+        double rate, median;    /* photographs a second of work, its own and the middle rank's; 0: not known */
+    } slowest;
+    uint64_t memory;                    /* bytes of this process */
+    uint32_t n_crews;
+    fm_crew_facts *crews;               /* [n_crews], by number; owned */
+} fm_conversation_facts;
+
+/* Errors: -ENOMEM. */
+int fm_conversation_facts_take(const fm_conversation *c, uint64_t now_ms, fm_conversation_facts *out, fm_err *err);
+void fm_conversation_facts_fini(fm_conversation_facts *f);
 
 #endif

@@ -1,6 +1,7 @@
 /* facemill VERB [options]: finds the verb in the table and hands over. */
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -27,7 +28,7 @@ static const verb verbs[] = {
     {"predict", fm_verb_predict, "what a study's head makes of new photographs"},
     {"submit", fm_verb_submit, "the same as a SLURM job"},
     {"status", fm_verb_status, "progress of a run, once"},
-    {"watch", fm_verb_status, "progress of a run, live"},
+    {"watch", fm_verb_watch, "progress of a run, live"},
     {"join", fm_verb_join, "add crews of this machine or allocation to a running build"},
     {"drain", fm_verb_drain, "ask a running build, or one node of it, to leave off"},
     {"compare", fm_verb_compare, "two studies on the faces that both tested"},
@@ -57,7 +58,7 @@ static void usage(FILE *to)
         if (verbs[i].about)
             fprintf(to, "  %-10s %s%s\n", verbs[i].name, verbs[i].about,
                     verbs[i].run ? "" : " (not in this version)");
-    fputs("\nfacemill help VERB says more.  A study starts with: facemill run STUDY.yaml\n", to);
+    fputs("\nEvery verb takes --log-format json.\nfacemill help VERB says more.  A study starts with: facemill run STUDY.yaml\n", to);
 }
 
 static int unknown(const char *word)
@@ -87,6 +88,34 @@ static void be_private(void)
 #endif
 }
 
+/* Takes --log-format out of the words, wherever it stands: every verb has it, and what is started by one gets it through
+ * the environment.  False: it has no value, or one that does not exist. */
+static bool take_log_format(int *argc, char **argv)
+{
+    static const char name[] = "--log-format";
+    const char *level = getenv("FACEMILL_LOG");
+    char value[64];
+
+    for (int i = 1; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+        bool joined = strncmp(argv[i], name, sizeof name - 1) == 0 && argv[i][sizeof name - 1] == '=';
+        const char *format = joined ? argv[i] + sizeof name : argv[i + 1];
+        int words = joined ? 1 : 2;
+
+        if (!joined && strcmp(argv[i], name) != 0)
+            continue;
+        if (!format || (strcmp(format, "json") != 0 && strcmp(format, "text") != 0))
+            return false;
+        if (strcmp(format, "json") == 0) {
+            snprintf(value, sizeof value, "%s%sjson", level ? level : "", level && *level ? "," : "");
+            setenv("FACEMILL_LOG", value, 1);
+        }
+        memmove(argv + i, argv + i + words, (size_t)(*argc - i - words + 1) * sizeof *argv);
+        *argc -= words;
+        return true;
+    }
+    return true;
+}
+
 static int call(const verb *v, int argc, char **argv)
 {
     if (!v->run) {
@@ -98,12 +127,17 @@ static int call(const verb *v, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    char help[] = "--help", *help_words[] = {argc > 2 ? argv[2] : NULL, help, NULL};
+    bool understood = take_log_format(&argc, argv);
     const char *word = argc > 1 ? argv[1] : "";
+    char help[] = "--help", *help_words[] = {argc > 2 ? argv[2] : NULL, help, NULL};
     bool help_on = strcmp(word, "help") == 0 && argc > 2;
     const verb *v = find(help_on ? argv[2] : word);
 
     be_private();
+    if (!understood) {
+        fprintf(stderr, "facemill: --log-format takes json or text\n");
+        return FM_EXIT_USAGE;
+    }
     if (v)
         return help_on ? call(v, 2, help_words) : call(v, argc - 1, argv + 1);
     if (help_on)

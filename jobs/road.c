@@ -82,6 +82,8 @@ int fm_road_open(const char *study_file, const fm_road_options *options, fm_road
         return fm_fail_nomem(err, "study", sizeof *r);
     r->options = *options;
     r->started_ms = fm_clock_ms();
+    r->trace = fm_trace_create();
+    fm_trace_track(r->trace, 0, 0, "study", "stages");
     if ((rc = find_exe(r, err)) != 0)
         goto done;
     *exit_status = FM_EXIT_USAGE;
@@ -107,6 +109,7 @@ void fm_road_close(fm_road *r)
     if (!r)
         return;
     fm_launcher_destroy(r->launcher);
+    fm_trace_destroy(r->trace);
     fm_ledger_facts_destroy(r->facts, r->samples.n);
     fm_samples_fini(&r->samples);
     fm_pairs_fini(&r->pairs);
@@ -216,6 +219,8 @@ static int build(fm_road *r, const char *const *paths, const char *const *names,
         .names = names,
         .n_paths = n,
         .shard_size = (uint32_t)r->study.shard,
+        .metrics_path = r->study.metrics[0] ? r->study.metrics : NULL,
+        .trace = r->trace,
         .limit_ms = r->study.max_seconds * 1000,
         .paranoid = r->options.paranoid,
         .progress = fm_progress_show,
@@ -369,18 +374,22 @@ static int stage_report(fm_road *r, fm_err *err)
 
 int fm_road_go(fm_road *r, fm_stage last, fm_err *err)
 {
-    static int (*const stages[])(fm_road *, fm_err *) = {
-        [FM_STAGE_IMPORT] = stage_import, [FM_STAGE_MATCH] = stage_match,       [FM_STAGE_BUILD] = stage_build,
-        [FM_STAGE_TRAIN] = stage_train,   [FM_STAGE_EVALUATE] = stage_evaluate, [FM_STAGE_REPORT] = stage_report,
+    static const struct { const char *name; int (*run)(fm_road *, fm_err *); } stages[] = {
+        [FM_STAGE_IMPORT] = {"import", stage_import}, [FM_STAGE_MATCH] = {"match", stage_match},
+        [FM_STAGE_BUILD] = {"build", stage_build},    [FM_STAGE_TRAIN] = {"train", stage_train},
+        [FM_STAGE_EVALUATE] = {"audit", stage_evaluate}, [FM_STAGE_REPORT] = {"report", stage_report},
     };
     int status = FM_EXIT_DONE;
+    uint64_t start_us;
 
     for (int i = 0; i <= (int)last && status == FM_EXIT_DONE; i++) {
         if (*fm_stop_flag()) {
             fm_fail(err, -EINTR, "stopped; run again to go on");
             return FM_EXIT_STOPPED;
         }
-        status = stages[i](r, err);
+        start_us = fm_clock_us();
+        status = stages[i].run(r, err);
+        fm_trace_span(r->trace, 0, 0, stages[i].name, start_us, fm_clock_us() - start_us, r->samples.n);
     }
     return status;
 }

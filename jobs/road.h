@@ -63,6 +63,7 @@ typedef struct {
     fm_evaluation evaluation;
     fm_audits audits;
     uint64_t started_ms;
+    fm_trace *trace;
 } fm_road;
 
 /* Load the study and find its models.  Opens nothing else, writes nothing.

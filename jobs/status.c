@@ -1,20 +1,18 @@
-/* status and watch: how far a run is, as the coordinator writes it down about once
- * a second. */
+/* status: how far a run is, as the coordinator writes it down about once a second. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <jansson.h>
 
 #include "base/file.h"
 #include "base/options.h"
 #include "jobs/progress.h"
-#include "jobs/stop.h"
+#include "jobs/status.h"
 #include "jobs/verbs.h"
 
-static int read_status(const char *out, json_t **status, fm_err *err)
+int fm_status_read(const char *out, json_t **status, fm_err *err)
 {
     char path[FM_PATH_MAX];
     fm_buf b = FM_BUF_INIT;
@@ -36,7 +34,7 @@ static uint64_t number(const json_t *status, const char *key)
     return (uint64_t)json_integer_value(json_object_get(status, key));
 }
 
-static void to_counts(const json_t *status, fm_build_counts *c)
+void fm_status_counts(const json_t *status, fm_build_counts *c)
 {
     const json_t *left = json_object_get(status, "left_out");
 
@@ -46,26 +44,17 @@ static void to_counts(const json_t *status, fm_build_counts *c)
                            .codes_reused = number(status, "codes_reused"),
                            .crews_lost = (uint32_t)number(status, "crews_lost"),
                            .workers = (uint32_t)number(status, "workers"),
+                           .leases_lost = number(status, "leases_lost"),
                            .seconds = json_number_value(json_object_get(status, "seconds"))};
     for (int r = FM_USED + 1; r < FM_REASON_COUNT; r++)
         c->left_out[r] = number(left, fm_reason_name((fm_reason)r));
 }
 
-static const char *state_of(const json_t *status)
+const char *fm_status_state(const json_t *status)
 {
     const char *state = json_string_value(json_object_get(status, "state"));
 
     return state ? state : "";
-}
-
-static bool has_ended(const json_t *status)
-{
-    static const char *const ends[] = {"finished", "stopped", "failed"};
-
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (strcmp(state_of(status), ends[i]) == 0)
-            return true;
-    return false;
 }
 
 static void print_words(const json_t *status)
@@ -73,9 +62,9 @@ static void print_words(const json_t *status)
     fm_build_counts c;
     char line[512];
 
-    to_counts(status, &c);
+    fm_status_counts(status, &c);
     fm_progress_line(&c, 0, line, sizeof line);
-    printf("%s: %s\n", state_of(status), line);
+    printf("%s: %s\n", fm_status_state(status), line);
     printf("chips made %llu, reused %llu; codes made %llu, reused %llu; %u workers; %.0f s\n",
            (unsigned long long)c.photos_made, (unsigned long long)c.photos_reused, (unsigned long long)c.codes_made,
            (unsigned long long)c.codes_reused, c.workers, c.seconds);
@@ -90,41 +79,12 @@ static void print_json(const json_t *status)
     free(text);
 }
 
-/* Follow a run until it has ended or the watcher has seen enough. */
-static int watch(const char *out, fm_err *err)
-{
-    const struct timespec second = {.tv_sec = 1};
-    fm_progress progress;
-    fm_build_counts c = {.photographs = 0};
-    bool ended = false;
-    int rc = 0;
-
-    fm_progress_init(&progress, stderr);
-    while (rc == 0 && !ended && !*fm_stop_flag()) {
-        json_t *status = NULL;
-
-        if ((rc = read_status(out, &status, err)) != 0)
-            break;
-        to_counts(status, &c);
-        ended = has_ended(status);
-        fm_progress_show(&progress, &c);
-        if (ended)
-            fm_progress_end(&progress, &c);
-        json_decref(status);
-        if (!ended)
-            nanosleep(&second, NULL);
-    }
-    return rc;
-}
-
 int fm_verb_status(int argc, char **argv)
 {
-    bool json = false, live = strcmp(argv[0], "watch") == 0;
+    bool json = false;
     const fm_option options[] = {{"json", FM_OPT_FLAG, &json, 0, 0, NULL, "print the facts as JSON"}};
-    const fm_command command = {live ? "watch OUT" : "status OUT [options]",
-                                live ? "Follows a run from another terminal until it ends." : "Says how far a run is, and how "
-                                "many chips and codes were made and how many reused.",
-                                options, live ? 0 : 1, 1, 1};
+    const fm_command command = {"status OUT [options]", "Says how far a run is, and how many chips and codes were made and "
+                                "how many reused.", options, 1, 1, 1};
     const char *args[1];
     json_t *status = NULL;
     fm_err err = FM_ERR_INIT;
@@ -132,14 +92,12 @@ int fm_verb_status(int argc, char **argv)
 
     if (rc != 0)
         return fm_command_exit(rc, &err);
-    if (live)
-        fm_stop_install();
-    rc = live ? watch(args[0], &err) : read_status(args[0], &status, &err);
+    rc = fm_status_read(args[0], &status, &err);
     if (rc != 0)
         fprintf(stderr, "facemill %s: %s\n", argv[0], err.text);
-    else if (!live && json)
+    else if (json)
         print_json(status);
-    else if (!live)
+    else
         print_words(status);
     json_decref(status);
     return rc == 0 ? FM_EXIT_DONE : FM_EXIT_INPUT;

@@ -397,9 +397,15 @@ static int read_cluster(const fm_yaml *y, const yaml_node_t *node, fm_study *s, 
         KEY(INT, fm_study, nodes, "nodes", 1, 10000),
         KEY(INT, fm_study, ranks, "ranks", 0, 1000000),
         KEY(INT, fm_study, shard, "shard", 0, 4096),
+        {"metrics", FM_YAML_STRING, offsetof(fm_study, metrics), 0, FM_PATH_MAX, NULL, false},
     };
+    char path[FM_PATH_MAX];
+    int rc = fm_yaml_map(y, node, "cluster", keys, COUNT(keys), s, err);
 
-    return fm_yaml_map(y, node, "cluster", keys, COUNT(keys), s, err);
+    if (rc != 0 || !s->metrics[0])
+        return rc;
+    memcpy(path, s->metrics, sizeof path);
+    return fm_path_join(s->metrics, sizeof s->metrics, s->dir, path, err);
 }
 
 static void defaults(fm_study *s)

@@ -113,6 +113,7 @@ typedef struct {
     char key_file[FM_PATH_MAX]; /* store.key_file, absolute; "" for none */
     char key_command[1024];     /* store.key_command; "" for none */
     char scratch[FM_PATH_MAX];  /* store.scratch, absolute; "" for the store itself */
+    char metrics[FM_PATH_MAX];  /* cluster.metrics, absolute; "" for OUT/run/facemill.prom */
     int64_t nodes, ranks, shard;
 } fm_study;
 

@@ -18,7 +18,8 @@ int fm_verb_road(int argc, char **argv);        /* run, import, match, build, tr
 int fm_verb_submit(int argc, char **argv);
 int fm_verb_predict(int argc, char **argv);
 int fm_verb_power(int argc, char **argv);
-int fm_verb_status(int argc, char **argv);      /* status, watch */
+int fm_verb_status(int argc, char **argv);
+int fm_verb_watch(int argc, char **argv);
 int fm_verb_join(int argc, char **argv);
 int fm_verb_drain(int argc, char **argv);
 int fm_verb_compare(int argc, char **argv);

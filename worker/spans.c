@@ -1,12 +1,9 @@
 /* Reading and cutting alternate photograph by photograph; a span of each for every
  * run of them says as much as one a photograph, in a fiftieth of the room.  When
  * there is no room left, what comes becomes part of the last of its kind. */
-#define _GNU_SOURCE
 #include "worker/spans.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
+#include "base/cpu.h"
 #include "base/text.h"
 
 static fm_spans_entry *last_of(fm_spans *s, fm_span_kind kind, bool anywhere)
@@ -49,25 +46,12 @@ static uint32_t cut(uint64_t v)
     return v < UINT32_MAX ? (uint32_t)v : UINT32_MAX;
 }
 
-static uint64_t memory_held(void)
-{
-    unsigned long all, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-
-    if (!f)
-        return 0;
-    if (fscanf(f, "%lu %lu", &all, &resident) != 2)
-        resident = 0;
-    fclose(f);
-    return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 int fm_spans_take(fm_spans *s, fm_message *m, fm_err *err)
 {
     uint64_t now = fm_clock_us();
     int rc = 0;
 
-    m->memory = memory_held();
+    m->memory = fm_memory_held();
     for (uint32_t i = 0; rc == 0 && i < s->n; i++) {
         const fm_spans_entry *e = &s->v[i];
 

@@ -306,6 +306,64 @@ static void one_node_is_drained(void)
     talk_close(t);
 }
 
+/* Say an acknowledgement that took so long to work for and to wait for. */
+static void say_spent(talk *t, int who, uint64_t lease, const char *segment, uint32_t chip_us, uint32_t wait_us)
+{
+    fm_message m = ack(t, lease, segment, true), reply;
+
+    fm_message_add_span(&m, &(fm_span){FM_SPAN_WAIT, 0, wait_us, 0}, NULL);
+    fm_message_add_span(&m, &(fm_span){FM_SPAN_CHIP, 0, chip_us, SHARD}, NULL);
+    m.memory = 1000;
+    reply = say(t, who, &m);
+    CHECK_INT(reply.type, FM_MSG_ACKED);
+    fm_message_fini(&reply);
+}
+
+static void what_was_spent_is_accounted_for(void)
+{
+    char name[3][FM_SEGMENT_NAME_MAX];
+    fm_conversation_facts facts;
+    uint64_t lease[3];
+    talk *t = talk_open();
+
+    for (int i = 0; i < 3; i++) {
+        fm_message m = message(t, FM_MSG_HELLO), reply;
+
+        m.crew = i == 0 ? 7 : 2;
+        m.rank = (uint32_t)i;
+        fm_message_set_text(&m, i == 0 ? "a\"\n<b" : "n2", NULL);
+        reply = say(t, i + 1, &m);
+        snprintf(name[i], sizeof name[i], "%.60s", reply.text);
+        fm_message_fini(&reply);
+        CHECK_INT(ask(t, i + 1, FM_MSG_WANT, &lease[i], NULL), FM_MSG_LEASE);
+    }
+    t->now += 3000;
+    say_spent(t, 1, lease[0], name[0], 3000000, 5000000);
+    say_spent(t, 2, lease[1], name[1], 1000000, 0);
+    say_spent(t, 3, lease[2], name[2], 500000, 0);
+    say_spent(t, 3, lease[2], name[2], 500000, 0);      /* the same again: counted once */
+    t->now += 2000;
+    REQUIRE(fm_conversation_facts_take(t->c, t->now, &facts, NULL) == 0);
+    CHECK(facts.spent[FM_SPAN_CHIP].us == 4500000 && facts.spent[FM_SPAN_CHIP].n == 3 * SHARD);
+    CHECK(facts.spent[FM_SPAN_WAIT].us == 5000000 && facts.spent[FM_SPAN_ENCODE].us == 0);
+    CHECK_INT(facts.ranks, 3);
+    REQUIRE(facts.n_crews == 2);
+    CHECK(facts.crews[0].crew == 2 && facts.crews[0].ranks == 2 && facts.crews[0].photographs == 2 * SHARD);
+    CHECK(facts.crews[0].memory == 2000 && facts.crews[0].silent_ms == 2000 && !facts.crews[0].leaving);
+    CHECK_NEAR(facts.crews[0].rate, 2 * SHARD / 5.0, 1e-9);
+    CHECK_STR(facts.crews[1].host, "a___b");
+    CHECK(facts.slowest.crew == 7 && facts.slowest.rank == 0);
+    CHECK_NEAR(facts.slowest.rate, SHARD / 3.0, 1e-9);
+    CHECK_NEAR(facts.slowest.median, SHARD, 1e-9);
+    fm_conversation_facts_fini(&facts);
+    CHECK_INT(drain_node(t, "7"), 1);
+    CHECK_INT(ask(t, 2, FM_MSG_BYE, NULL, NULL), 0);
+    REQUIRE(fm_conversation_facts_take(t->c, t->now, &facts, NULL) == 0);
+    CHECK(facts.n_crews == 2 && facts.crews[0].ranks == 1 && facts.crews[1].leaving);
+    fm_conversation_facts_fini(&facts);
+    talk_close(t);
+}
+
 /* Each spoils a correct ACK in another way. */
 static void spoil(fm_message *m, int how)
 {
@@ -565,7 +623,7 @@ static void random_histories_end_well(void)
     CHECK(lost > 100);      /* or nothing was tried */
 }
 
-CHECK_MAIN(CHECK_CASE(a_life), CHECK_CASE(who_may_say_what), CHECK_CASE(one_node_is_drained),
+CHECK_MAIN(CHECK_CASE(a_life), CHECK_CASE(who_may_say_what), CHECK_CASE(one_node_is_drained), CHECK_CASE(what_was_spent_is_accounted_for),
            CHECK_CASE(nonsense_ends_a_worker_and_nothing_else),
            CHECK_CASE(found_and_unknown_is_in_the_finders_segment), CHECK_CASE(found_in_a_sealed_segment_stays_there),
            CHECK_CASE(have_photo_means_sealed),

@@ -23,7 +23,7 @@ static void contract_example_is_read(void)
                        "head: {kind: fc, hidden: 32, dropout: 0.25, l2: 1e-3, learning_rate: 1e-3, batch: 10, epochs: 5}\n"
                        "evaluate: {split: kfold, folds: 10, repeats: 2, group: subject, test_fraction: 0.5, bootstrap: 100,\n"
                        "  prevalence: 0.02, top_k: 3}\n"
-                       "store: {encrypt: false}\ncluster: {nodes: 1, ranks: 0}\n", &err);
+                       "store: {encrypt: false}\ncluster: {nodes: 1, ranks: 0, metrics: mill.prom}\n", &err);
 
     REQUIRE(s != NULL);
     CHECK_INT(s->n_cohorts, 2);
@@ -36,6 +36,7 @@ static void contract_example_is_read(void)
     CHECK(s->embedding && s->task.kind == FM_TASK_AGE && s->task.age == 40);
     CHECK_INT(s->head.hidden, 32);
     CHECK_INT(s->evaluate.folds, 10);
+    CHECK(s->metrics[0] == '/' && strstr(s->metrics, "/mill.prom"));
     CHECK(s->evaluate.prevalence == 0.02 && s->evaluate.top_k == 3);
 }
 

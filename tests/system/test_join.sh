@@ -51,12 +51,21 @@ a_crew_joins_and_stays() {
     "$FACEMILL" join "$out" --ranks 2 >"$work/said" 2>&1 &
     joiner=$!
     workers 3
+    "$FACEMILL" watch "$out" --once >"$work/screen" || fail "watch ended with $?"
+    grep -q ', 2 crews, 3 ranks;' "$work/screen" || { cat "$work/screen"; fail "watch does not see both crews"; }
     [ -z "$(ls "$out/run/ask")" ] || fail "an ask or a key is left: $(ls "$out/run/ask")"
     ended $build 0 "the build"
     ended $joiner 0 "the crew that joined"
     expect "digest" "$(digest)" "$alone"
     expect "crews lost" "$(value "$work/joined.json" build.crews_lost)" 0
     [ ! -e "$out/run/ask" ] || fail "the folder for asks outlived the build"
+    expect "photographs read" "$(value "$out/run/usage.json" stages.read.things)" 40
+    sed '$ s/,$/]/' "$out/run/trace.json" >"$work/trace.json"
+    expect "first track" "$(value "$work/trace.json" 0.args.name)" study
+    for name in build chip encode commit seal wait "crew 0 on $(hostname)" "crew 1 on $(hostname)"; do
+        grep -q "\"name\":\"$name\"" "$work/trace.json" || fail "nothing in the trace is called $name"
+    done
+    grep -q '^facemill_build_state{state="finished"} 1$' "$out/run/facemill.prom" || fail "the metrics do not say that it ended"
 }
 
 a_crew_leaves_and_one_is_killed() {
