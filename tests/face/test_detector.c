@@ -143,7 +143,7 @@ static void small_images_have_no_faces(void)
 /* Bit for bit: scores are stored, and a store's digest must not depend on the node. */
 static void kernels_agree_with_plain_c(void)
 {
-    enum { W = 403, CELLS = 53 };
+    enum { W = 403, CELLS = 53, ROW = W + 45 };
     fm_image image = noise(W, 3);
     static float planes[31 * 12 * 256], weights[31 * 100 * 5], out[2][5 * 256];
     fm_rng r = fm_rng_init(3, 3);
@@ -154,25 +154,100 @@ static void kernels_agree_with_plain_c(void)
         weights[i] = (float)fm_rng_normal(&r) * 0.01f;
     for (int isa = FM_ISA_AVX2; isa <= (int)fm_cpu_isa(); isa++) {
         const fm_hog_kernels *fast = fm_hog_kernels_for((fm_isa)isa);
-        float magnitude[2][W];
-        int32_t bin[2][W];
-        static uint8_t rows[2][3][3 * FM_HOG_ROW(W)];
+        float magnitude[2][ROW];
+        uint16_t at[2][ROW];
+        static uint8_t rows[2][3][3 * ROW];
 
         for (size_t y = 0; y < 3; y++) {
-            fm_hog_plain.split(image.pixels + y * image.stride_bytes, W, rows[0][y]);
-            fast->split(image.pixels + y * image.stride_bytes, W, rows[1][y]);
+            fm_hog_plain.split(image.pixels + y * image.stride_bytes, W, rows[0][y], ROW);
+            fast->split(image.pixels + y * image.stride_bytes, W, rows[1][y], ROW);
         }
         CHECK(memcmp(rows[0], rows[1], sizeof rows[0]) == 0);
-        fm_hog_plain.gradient(rows[0][0], rows[0][1], rows[0][2], W, 393, magnitude[0], bin[0]);
-        fast->gradient(rows[0][0], rows[0][1], rows[0][2], W, 393, magnitude[1], bin[1]);
-        CHECK(memcmp(&magnitude[0][1], &magnitude[1][1], (W - 2) * sizeof(float)) == 0);
-        CHECK(memcmp(&bin[0][1], &bin[1][1], (W - 2) * sizeof(int32_t)) == 0);
+        for (int later = 0; later < 2; later++) {
+            fm_hog_plain.gradient(rows[0][0] + 1, rows[0][1] + 1, rows[0][2] + 1, ROW, W - 2, later, magnitude[0], at[0]);
+            fast->gradient(rows[0][0] + 1, rows[0][1] + 1, rows[0][2] + 1, ROW, W - 2, later, magnitude[1], at[1]);
+            CHECK(memcmp(magnitude[0], magnitude[1], (W - 2) * sizeof(float)) == 0);
+            CHECK(memcmp(at[0], at[1], (W - 2) * sizeof **at) == 0);
+        }
         fm_hog_plain.filter(planes, 12 * 256, 256, weights, CELLS, out[0], 256);
         fast->filter(planes, 12 * 256, 256, weights, CELLS, out[1], 256);
         for (int f = 0; f < 5; f++)
             CHECK(memcmp(&out[1][f * 256], &out[0][f * 256], CELLS * sizeof(float)) == 0);
     }
     fm_image_fini(&image);
+}
+
+/* As dlib: the largest product with a unit vector, the first of equal ones. */
+static int orientation(int x, int y)
+{
+    static const float to_x[9] = {1.0000f, 0.9397f, 0.7660f, 0.500f, 0.1736f, -0.1736f, -0.5000f, -0.7660f, -0.9397f};
+    static const float to_y[9] = {0.0000f, 0.3420f, 0.6428f, 0.8660f, 0.9848f, 0.9848f, 0.8660f, 0.6428f, 0.3420f};
+    float best = 0;
+    int at = 0;
+
+    for (int o = 0; o < 9; o++) {
+        float dot = (float)x * to_x[o] + (float)y * to_y[o];
+
+        if (dot > best || -dot > best) {
+            best = dot > best ? dot : -dot;
+            at = dot > 0 ? o : o + 9;
+        }
+    }
+    return at;
+}
+
+/* All gradients that there are. */
+static void every_gradient_has_its_orientation(void)
+{
+    enum { ROW = 48 };
+    uint8_t above[3 * ROW] = {0}, row[3 * ROW] = {0}, below[3 * ROW] = {0};
+    size_t wrong = 0;
+
+    for (int isa = FM_ISA_PLAIN; isa <= (int)fm_cpu_isa(); isa++)
+        for (int y = -255; y <= 255; y++)
+            for (int x = -255; x <= 255; x++) {
+                float magnitude[16];
+                uint16_t at[16];
+
+                above[1] = (uint8_t)(y < 0 ? -y : 0);
+                below[1] = (uint8_t)(y > 0 ? y : 0);
+                row[0] = (uint8_t)(x < 0 ? -x : 0);
+                row[2] = (uint8_t)(x > 0 ? x : 0);
+                fm_hog_kernels_for((fm_isa)isa)->gradient(above + 1, row + 1, below + 1, ROW, 1, 1, magnitude, at);
+                wrong += magnitude[0] != sqrtf((float)(x * x + y * y));
+                wrong += (x != 0 || y != 0) && at[0] != 4 * orientation(x, y);
+            }
+    CHECK_INT(wrong, 0);
+}
+
+/* Each pixel's shares one by one, in double precision. */
+static void votes_go_to_four_cells(void)
+{
+    enum { STRIDE = 48, ROWS = FM_HOG_CELL * FM_HOG_STRIP_ROW, CELLS = FM_HOG_BINS * STRIDE };
+    static float magnitude[ROWS], got[FM_ISA_AVX512 + 1][2][CELLS];
+    static uint16_t at[ROWS];
+    static double want[2][CELLS];
+    fm_rng r = fm_rng_init(8, 8);
+
+    for (int i = 0; i < ROWS; i++) {
+        magnitude[i] = (float)fm_rng_uniform(&r) * 360;
+        at[i] = (uint16_t)(4 * fm_rng_below(&r, i % 5 ? FM_HOG_BINS : 2));
+    }
+    for (int y = 0; y < FM_HOG_CELL; y++)
+        for (int x = 0; x < FM_HOG_STRIP; x++)
+            for (int k = 0; k < 4; k++) {
+                double right = (2 * (x % 8) + 1) / 16.0, lower = (2 * y + 1) / 16.0;
+                double share = (k & 1 ? right : 1 - right) * (k & 2 ? lower : 1 - lower);
+                int i = y * FM_HOG_STRIP_ROW + x;
+
+                want[k / 2][at[i] / 4 * STRIDE + x / 8 + k % 2] += share * (double)magnitude[i];
+            }
+    for (int isa = FM_ISA_PLAIN; isa <= (int)fm_cpu_isa(); isa++) {
+        fm_hog_kernels_for((fm_isa)isa)->vote(magnitude, at, got[isa][0], got[isa][1], STRIDE);
+        CHECK(memcmp(got[isa], got[FM_ISA_PLAIN], sizeof *got) == 0);
+        for (int i = 0; i < 2 * CELLS; i++)
+            CHECK_NEAR(got[isa][i / CELLS][i % CELLS], want[i / CELLS][i % CELLS], 1e-5 * want[i / CELLS][i % CELLS]);
+    }
 }
 
 enum { SCREENED = 45, SCREEN_ROW = SCREENED + 9 + FM_HOG_SLACK };
@@ -315,6 +390,7 @@ static void other_files_are_refused(void)
 
 CHECK_MAIN(CHECK_CASE(photographs_as_dlib), CHECK_CASE(doubled_photographs_as_dlib), CHECK_CASE(utkface_as_dlib),
            CHECK_CASE(small_images_have_no_faces), CHECK_CASE(kernels_agree_with_plain_c),
-           CHECK_CASE(the_screen_misses_nothing),
+           CHECK_CASE(every_gradient_has_its_orientation),
+           CHECK_CASE(votes_go_to_four_cells), CHECK_CASE(the_screen_misses_nothing),
            CHECK_CASE(rows_are_blended_as_in_plain_c), CHECK_CASE(every_isa_finds_the_same_faces),
            CHECK_CASE(other_files_are_refused))

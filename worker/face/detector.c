@@ -1,11 +1,11 @@
 /* The detector: FHOG features of every pyramid level, all five filters over
  * them in one pass, boxes, suppression.
  *
- * A pixel votes into four cells.  Its row first gathers votes for two cells
- * side by side, then the whole row is spread over the two rows of cells, so
- * half of the scattered additions become vector work.  Filters are applied
- * densely: with the features of one vector load shared by five filters this is
- * close to the processor's peak, which separable filters are not. */
+ * A pixel votes into four cells, eight by eight pixels into the same four: their
+ * votes are summed apart, four shares at once, and then handed out, for a strip of
+ * columns whose pixels' gradients stay in the nearest cache.  Of histograms only
+ * the rows that are being filled are kept.  Filters are applied densely, where the
+ * screen could not exclude a face: separable ones load and store more than they save. */
 #include "worker/face/detector.h"
 
 #include <errno.h>
@@ -42,14 +42,13 @@ typedef struct {
     const fm_image *image;
     int cells_x, cells_y;           /* cells */
     int nx, ny;                     /* feature cells: without the border */
-    uint8_t *colours[3];            /* rows, colours apart; one more than FM_HOG_ROW can be read */
-    float *magnitude;               /* [width] */
-    int32_t *bin;                   /* [width] */
-    float *row;                     /* [(cells_x + 2) * 18], one pixel row's votes */
-    float *histogram;               /* [cells_y + 2][(cells_x + 2) * 18] */
-    float *norm;                    /* [cells_y][cells_x] */
-    float *bins;                    /* [18][nx rounded up] one row of cells, by orientation */
-    int bins_stride;
+    uint8_t *colours;               /* [3][height][colour_row], and some bytes more that can be read */
+    int64_t colour_row, colour_plane;
+    float *magnitude;               /* [8][FM_HOG_STRIP_ROW], pixels of a strip */
+    uint16_t *at;                   /* the same */
+    float *histogram[3];            /* [18][bins_stride] each, by orientation; cell row y is y % 3, column x at x + 1 */
+    float *norm[3];                 /* [bins_stride] each, the same */
+    int64_t bins_stride;
     float *planes;                  /* [31][ny + 9][plane_row] */
     int64_t plane_row, plane_stride;
     uint8_t *bytes;                 /* [ny + 9][8][4 plane_row], the planes' features as the screen takes them */
@@ -102,7 +101,7 @@ static size_t padded(size_t n)
 /* Cut the level's arrays out of d->memory, which grows when it must. */
 static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *err)
 {
-    size_t width = padded((size_t)image->width), total, votes, colours, rows, hits;
+    size_t total, colours, strip = FM_HOG_CELL * FM_HOG_STRIP_ROW, bins, rows, hits;
     float *at;
 
     *l = (level){.image = image, .cells_x = (int)((float)image->width / FM_HOG_CELL + 0.5f),
@@ -111,17 +110,18 @@ static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *e
     l->ny = l->cells_y - 2;
     if (l->nx < 1 || l->ny < 1)
         return 0;
-    votes = padded((size_t)(l->cells_x + 2) * FM_HOG_BINS);
-    l->bins_stride = (int)padded((size_t)l->nx);
+    l->bins_stride = (int64_t)padded((size_t)l->cells_x + FM_HOG_STRIP / FM_HOG_CELL);
+    bins = (FM_HOG_BINS + 1) * (size_t)l->bins_stride;
+    l->colour_row = (int64_t)padded((size_t)image->width);
+    l->colour_plane = l->colour_row * image->height;
+    colours = padded((3 * (size_t)l->colour_plane + 64) / sizeof(float));
     l->plane_row = (int64_t)padded((size_t)l->nx + FM_HOG_PAD + FM_HOG_SLACK);
     l->plane_stride = l->plane_row * (l->ny + FM_HOG_PAD);
     l->answer_stride = (int64_t)padded((size_t)l->nx + 64);
-    colours = padded((3 * FM_HOG_ROW(l->image->width) + 64) / sizeof(float));
     rows = (size_t)(l->ny + FM_HOG_PAD);
     hits = padded(((size_t)l->nx + 64) / FM_HOG_BLOCK);
-    total = 3 * colours + 2 * width + votes * (size_t)(l->cells_y + 3) + padded((size_t)l->cells_x * (size_t)l->cells_y) +
-            FM_HOG_BINS * (size_t)l->bins_stride + FM_HOG_PLANES * (size_t)l->plane_stride +
-            FM_HOG_QUADS * rows * (size_t)l->plane_row + padded(rows) + hits + FM_HOG_FILTERS * (size_t)l->answer_stride + 64;
+    total = colours + 2 * strip + 3 * bins + FM_HOG_PLANES * (size_t)l->plane_stride +
+            FM_HOG_QUADS * rows * (size_t)l->plane_row + padded(rows) + hits + FM_HOG_FILTERS * (size_t)l->answer_stride;
     if (total > d->memory_floats) {
         free(d->memory);
         d->memory_floats = 0;
@@ -131,15 +131,11 @@ static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *e
         d->memory_floats = total;
     }
     at = d->memory;
-    for (int i = 0; i < 3; i++)
-        l->colours[i] = (uint8_t *)at, at += colours;
-    l->magnitude = at, at += width;
-    l->bin = (int32_t *)(void *)at, at += width;
-    memset(at, 0, votes * (size_t)(l->cells_y + 3) * sizeof *at);
-    l->row = at, at += votes;
-    l->histogram = at, at += votes * (size_t)(l->cells_y + 2);
-    l->norm = at, at += padded((size_t)l->cells_x * (size_t)l->cells_y);
-    l->bins = at, at += FM_HOG_BINS * l->bins_stride;
+    l->colours = (uint8_t *)at, at += colours;
+    l->magnitude = at, at += strip;
+    l->at = (uint16_t *)(void *)at, at += strip;
+    for (int i = 0; i < 3; i++, at += bins)
+        l->histogram[i] = at, l->norm[i] = at + FM_HOG_BINS * l->bins_stride;
     l->planes = at, at += FM_HOG_PLANES * l->plane_stride;
     l->bytes = (uint8_t *)at, at += FM_HOG_QUADS * rows * (size_t)l->plane_row;
     l->energy = at, at += padded(rows);
@@ -148,61 +144,60 @@ static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *e
     return 0;
 }
 
-static size_t histogram_stride(const level *l)
+/* Columns and rows of pixels that vote, counted from 0, all but the outermost. */
+static int visible(int cells, int size)
 {
-    return padded((size_t)(l->cells_x + 2) * FM_HOG_BINS);
+    return (cells * FM_HOG_CELL < size ? cells * FM_HOG_CELL : size) - 1;
 }
 
-/* Votes of one pixel row into its row of cells; columns 1 .. n - 1. */
-static void vote(const level *l, int n)
+/* Gradients of row y's pixels from .. from + FM_HOG_STRIP - 1; those outside the visible part are 0. */
+static void strip_row(const fm_detector *d, const level *l, int y, int from, float *magnitude, uint16_t *at)
 {
-    /* weight of the right cell for each of eight columns that share two cells */
-    static const float right_weight[FM_HOG_CELL] = {0.0625f, 0.1875f, 0.3125f, 0.4375f, 0.5625f, 0.6875f, 0.8125f, 0.9375f};
+    int end = visible(l->cells_x, l->image->width), wide_end = end - 7 > 1 ? 1 + (end - 7 - 1 + 7) / 8 * 8 : 1;
+    int first = from < 1 ? 1 : from, last = from + FM_HOG_STRIP < end ? from + FM_HOG_STRIP : end;
+    int middle = wide_end < first ? first : wide_end < last ? wide_end : last;
+    const uint8_t *row = l->colours + y * l->colour_row;
 
-    for (int x = 1; x < n; x++) {
-        int phase = (x + FM_HOG_CELL / 2) % FM_HOG_CELL;
-        float *left = l->row + (x + FM_HOG_CELL / 2) / FM_HOG_CELL * FM_HOG_BINS + l->bin[x];
-        float w = right_weight[phase];
+    memset(magnitude, 0, FM_HOG_STRIP_ROW * sizeof *magnitude);
+    memset(at, 0, FM_HOG_STRIP_ROW * sizeof *at);
+    if (y < 1 || y >= visible(l->cells_y, l->image->height) || first >= last)
+        return;
+    for (int half = 0; half < 2; half++) {      /* as dlib works: on vectors, then on single pixels */
+        int start = half ? middle : first, n = (half ? last : middle) - start;
 
-        left[0] += (1 - w) * l->magnitude[x];
-        left[FM_HOG_BINS] += w * l->magnitude[x];
+        d->k->gradient(row - l->colour_row + start, row + start, row + l->colour_row + start, l->colour_plane, n, !half,
+                       magnitude + start - from, at + start - from);
+    }
+    memset(magnitude + last - from, 0, (size_t)(FM_HOG_STRIP_ROW - (last - from)) * sizeof *magnitude);
+}
+
+/* Votes of the eight rows of pixels between the cells' rows y - 1 and y. */
+static void votes(const fm_detector *d, const level *l, int y)
+{
+    float *upper = l->histogram[(y + 2) % 3], *lower = l->histogram[y % 3];
+
+    memset(lower, 0, FM_HOG_BINS * (size_t)l->bins_stride * sizeof *lower);
+    for (int from = -FM_HOG_CELL / 2; from < l->cells_x * FM_HOG_CELL; from += FM_HOG_STRIP) {
+        int cell = (from + FM_HOG_CELL / 2) / FM_HOG_CELL;
+
+        for (int r = 0; r < FM_HOG_CELL; r++)
+            strip_row(d, l, y * FM_HOG_CELL - FM_HOG_CELL / 2 + r, from, l->magnitude + r * FM_HOG_STRIP_ROW,
+                      l->at + r * FM_HOG_STRIP_ROW);
+        d->k->vote(l->magnitude, l->at, upper + cell, lower + cell, l->bins_stride);
     }
 }
 
-static void histograms(const fm_detector *d, const level *l)
+static void norms(const level *l, int y)
 {
-    const fm_image *im = l->image;
-    int visible_y = (l->cells_y * FM_HOG_CELL < im->height ? l->cells_y * FM_HOG_CELL : im->height) - 1;
-    int visible_x = (l->cells_x * FM_HOG_CELL < im->width ? l->cells_x * FM_HOG_CELL : im->width) - 1;
-    int n_wide = visible_x - 7 > 1 ? 1 + (visible_x - 7 - 1 + 7) / 8 * 8 : 1;
-    size_t stride = histogram_stride(l);
+    const float *h = l->histogram[y % 3];
+    float *restrict norm = l->norm[y % 3];
 
-    for (int y = 0; y < 2 && y < visible_y; y++)
-        d->k->split(im->pixels + (size_t)y * im->stride_bytes, visible_x + 1, l->colours[y]);
-    for (int y = 1; y < visible_y; y++) {
-        float yp = ((float)y + 0.5f) / FM_HOG_CELL - 0.5f;
-        int cell = (int)floorf(yp);
-        float lower = yp - (float)cell;
-        float *upper_row = l->histogram + (size_t)(cell + 1) * stride;
+    memset(norm, 0, (size_t)l->bins_stride * sizeof *norm);
+    for (int o = 0; o < 9; o++, h += l->bins_stride)
+        for (int64_t x = 0; x < l->bins_stride; x++) {
+            float both = h[x] + h[9 * l->bins_stride + x];
 
-        d->k->split(im->pixels + (size_t)(y + 1) * im->stride_bytes, visible_x + 1, l->colours[(y + 1) % 3]);
-        d->k->gradient(l->colours[(y - 1) % 3], l->colours[y % 3], l->colours[(y + 1) % 3], visible_x + 1, n_wide,
-                       l->magnitude, l->bin);
-        vote(l, visible_x);
-        d->k->spread(l->row, 1 - lower, upper_row, lower, upper_row + stride, (l->cells_x + 2) * FM_HOG_BINS);
-    }
-}
-
-static void norms(const level *l)
-{
-    for (int y = 0; y < l->cells_y; y++)
-        for (int x = 0; x < l->cells_x; x++) {
-            const float *h = l->histogram + (size_t)(y + 1) * histogram_stride(l) + (size_t)(x + 1) * FM_HOG_BINS;
-            float sum = 0;
-
-            for (int o = 0; o < 9; o++)
-                sum += (h[o] + h[o + 9]) * (h[o] + h[o + 9]);
-            l->norm[(size_t)y * (size_t)l->cells_x + (size_t)x] = sum;
+            norm[x] += both * both;
         }
 }
 
@@ -236,25 +231,35 @@ static void border(const level *l)
     }
 }
 
+/* Features of row y, of the cells' row y + 1. */
+static void planes_row(const fm_detector *d, const level *l, int y)
+{
+    const float *norm[3], *ordered[4 * FM_HOG_QUADS];
+    float *out[FM_HOG_PLANES + 1] = {NULL};
+
+    for (int r = 0; r < 3; r++)
+        norm[r] = l->norm[(y + r) % 3] + 2;
+    for (int p = 0; p < FM_HOG_PLANES; p++)
+        out[p] = l->planes + p * l->plane_stride + (y + 4) * l->plane_row + 4;
+    for (int i = 0; i < 4 * FM_HOG_QUADS; i++)
+        ordered[i] = out[fm_screen_order[i]];
+    d->k->features(l->histogram[(y + 1) % 3] + 2, (int)l->bins_stride, norm, l->nx, out);
+    l->energy[y + 4] = d->k->pack(ordered, l->nx, byte_row(l, y + 4) + 4 * 4, 4 * l->plane_row);
+}
+
 static void planes(const fm_detector *d, const level *l)
 {
+    for (int y = 0; y < l->image->height; y++)
+        d->k->split(l->image->pixels + (size_t)y * l->image->stride_bytes, l->image->width,
+                    l->colours + y * l->colour_row, l->colour_plane);
     border(l);
-    for (int y = 0; y < l->ny; y++) {
-        const float *h = l->histogram + (size_t)(y + 2) * histogram_stride(l) + 2 * FM_HOG_BINS;
-        const float *norm[3], *ordered[4 * FM_HOG_QUADS];
-        float *out[FM_HOG_PLANES + 1] = {NULL};
-
-        for (int x = 0; x < l->nx; x++)
-            for (int o = 0; o < FM_HOG_BINS; o++)
-                l->bins[o * l->bins_stride + x] = h[x * FM_HOG_BINS + o];
-        for (int r = 0; r < 3; r++)
-            norm[r] = l->norm + (size_t)(y + r) * (size_t)l->cells_x + 1;
-        for (int p = 0; p < FM_HOG_PLANES; p++)
-            out[p] = l->planes + p * l->plane_stride + (y + 4) * l->plane_row + 4;
-        d->k->features(l->bins, l->bins_stride, norm, l->nx, out);
-        for (int i = 0; i < 4 * FM_HOG_QUADS; i++)
-            ordered[i] = out[fm_screen_order[i]];
-        l->energy[y + 4] = d->k->pack(ordered, l->nx, byte_row(l, y + 4) + 4 * 4, 4 * l->plane_row);
+    memset(l->histogram[2], 0, FM_HOG_BINS * (size_t)l->bins_stride * sizeof(float));
+    for (int y = 0; y <= l->cells_y; y++) {
+        votes(d, l, y);
+        if (y > 0)
+            norms(l, y - 1);
+        if (y > 2)
+            planes_row(d, l, y - 3);
     }
 }
 
@@ -345,8 +350,6 @@ static int search_level(fm_detector *d, const fm_image *image, int depth, double
 
     if (rc != 0 || l.nx < 1 || l.ny < 1)
         return rc;
-    histograms(d, &l);
-    norms(&l);
     planes(d, &l);
     return search(d, &l, depth, adjust, err);
 }

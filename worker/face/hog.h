@@ -18,24 +18,30 @@ enum {
     FM_HOG_PAD = 9,         /* zero cells around the features: 4 before, 5 after */
     FM_HOG_SLACK = 80,      /* floats readable after each row of features */
     FM_HOG_QUADS = 8,       /* planes four by four, one of them empty */
-    FM_HOG_BLOCK = 8        /* columns that are screened together */
+    FM_HOG_BLOCK = 8,       /* columns that are screened together */
+    FM_HOG_STRIP = 256,     /* columns of pixels that vote together */
+    FM_HOG_STRIP_ROW = FM_HOG_STRIP + 16
 };
 
 #define FM_HOG_STEPS 97.5f      /* steps of a feature's byte from 0 to 1: 0.4, the largest of most planes, becomes 39 */
 
-#define FM_HOG_ROW(width) (((size_t)(width) + 127) & ~(size_t)63)    /* bytes of a colour, some of them spare */
-
 typedef struct {
-    /* A row's colours apart: rgb u8 [width, 3] to planes u8 [3][FM_HOG_ROW(width)]. */
-    void (*split)(const uint8_t *rgb, int width, uint8_t *planes);
-    /* Gradient of the strongest colour at columns 1 .. width - 2 of a row.
-     * above, row, below  as split left them.
-     * n_wide             columns 1 .. n_wide - 1 break ties towards the later colour, the rest towards the earlier.
-     * magnitude          f32 [width], squared lengths' roots.   bin  i32 [width], 0 .. 17. */
-    void (*gradient)(const uint8_t *above, const uint8_t *row, const uint8_t *below, int width, int n_wide,
-                     float *magnitude, int32_t *bin);
-    /* upper += weight_upper * row, lower += weight_lower * row, row = 0; all f32 [n]. */
-    void (*spread)(float *row, float weight_upper, float *upper, float weight_lower, float *lower, int n);
+    /* A row's colours apart: rgb u8 [width, 3] to planes u8 [3], plane_stride from one to the next. */
+    void (*split)(const uint8_t *rgb, int width, uint8_t *planes, int64_t plane_stride);
+    /* Gradient of the strongest colour at n pixels.
+     * above, row, below  u8, their first colour; the others plane_stride and twice that further; readable from -1 to
+     *                    n + 16.
+     * later_wins         ties between colours go to the later, or the earlier.
+     * magnitude          f32 [n], squared lengths' roots.   at  u16 [n], 4 times the orientation, 0 .. 17; up to 15
+     *                    more of both are overwritten.  The orientation of no gradient is any. */
+    void (*gradient)(const uint8_t *above, const uint8_t *row, const uint8_t *below, int64_t plane_stride, int n,
+                     int later_wins, float *magnitude, uint16_t *at);
+    /* Add the votes of FM_HOG_STRIP columns of FM_HOG_CELL rows of pixels, which two cells side by side and two
+     * above each other share by distance.
+     * magnitude, at  [8][FM_HOG_STRIP_ROW], as gradient gives them; pixel i of a row lies between cells i / 8 and
+     *                i / 8 + 1.
+     * upper, lower   f32 [18][stride], orientation histograms of two rows of cells. */
+    void (*vote)(const float *magnitude, const uint16_t *at, float *upper, float *lower, int64_t stride);
     /* Features of one row of n cells.
      * bins   f32 [18][stride], orientation histograms of the row's cells.
      * norm   f32, three rows (above, this, below), each readable from -1 to n.
