@@ -33,17 +33,17 @@ struct fm_detector {
     double threshold[FM_HOG_FILTERS];
     float *memory;                              /* one block for all of a level's arrays */
     size_t memory_floats;
+    uint8_t *colours;                           /* two levels of the pyramid, by turns */
+    size_t colour_bytes;
     fm_face_box *found;
     size_t n_found, found_capacity;
 };
 
 /* One pyramid level's arrays, cut out of d->memory. */
 typedef struct {
-    const fm_image *image;
+    const fm_colours *image;
     int cells_x, cells_y;           /* cells */
     int nx, ny;                     /* feature cells: without the border */
-    uint8_t *colours;               /* [3][height][colour_row], and some bytes more that can be read */
-    int64_t colour_row, colour_plane;
     float *magnitude;               /* [8][FM_HOG_STRIP_ROW], pixels of a strip */
     uint16_t *at;                   /* the same */
     float *histogram[3];            /* [18][bins_stride] each, by orientation; cell row y is y % 3, column x at x + 1 */
@@ -89,6 +89,7 @@ void fm_detector_destroy(fm_detector *d)
     if (!d)
         return;
     free(d->memory);
+    free(d->colours);
     free(d->found);
     free(d);
 }
@@ -99,9 +100,9 @@ static size_t padded(size_t n)
 }
 
 /* Cut the level's arrays out of d->memory, which grows when it must. */
-static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *err)
+static int level_init(fm_detector *d, const fm_colours *image, level *l, fm_err *err)
 {
-    size_t total, colours, strip = FM_HOG_CELL * FM_HOG_STRIP_ROW, bins, rows, hits;
+    size_t total, strip = FM_HOG_CELL * FM_HOG_STRIP_ROW, bins, rows, hits;
     float *at;
 
     *l = (level){.image = image, .cells_x = (int)((float)image->width / FM_HOG_CELL + 0.5f),
@@ -112,15 +113,12 @@ static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *e
         return 0;
     l->bins_stride = (int64_t)padded((size_t)l->cells_x + FM_HOG_STRIP / FM_HOG_CELL);
     bins = (FM_HOG_BINS + 1) * (size_t)l->bins_stride;
-    l->colour_row = (int64_t)padded((size_t)image->width);
-    l->colour_plane = l->colour_row * image->height;
-    colours = padded((3 * (size_t)l->colour_plane + 64) / sizeof(float));
     l->plane_row = (int64_t)padded((size_t)l->nx + FM_HOG_PAD + FM_HOG_SLACK);
     l->plane_stride = l->plane_row * (l->ny + FM_HOG_PAD);
     l->answer_stride = (int64_t)padded((size_t)l->nx + 64);
     rows = (size_t)(l->ny + FM_HOG_PAD);
     hits = padded(((size_t)l->nx + 64) / FM_HOG_BLOCK);
-    total = colours + 2 * strip + 3 * bins + FM_HOG_PLANES * (size_t)l->plane_stride +
+    total = 2 * strip + 3 * bins + FM_HOG_PLANES * (size_t)l->plane_stride +
             FM_HOG_QUADS * rows * (size_t)l->plane_row + padded(rows) + hits + FM_HOG_FILTERS * (size_t)l->answer_stride;
     if (total > d->memory_floats) {
         free(d->memory);
@@ -131,7 +129,6 @@ static int level_init(fm_detector *d, const fm_image *image, level *l, fm_err *e
         d->memory_floats = total;
     }
     at = d->memory;
-    l->colours = (uint8_t *)at, at += colours;
     l->magnitude = at, at += strip;
     l->at = (uint16_t *)(void *)at, at += strip;
     for (int i = 0; i < 3; i++, at += bins)
@@ -156,7 +153,7 @@ static void strip_row(const fm_detector *d, const level *l, int y, int from, flo
     int end = visible(l->cells_x, l->image->width), wide_end = end - 7 > 1 ? 1 + (end - 7 - 1 + 7) / 8 * 8 : 1;
     int first = from < 1 ? 1 : from, last = from + FM_HOG_STRIP < end ? from + FM_HOG_STRIP : end;
     int middle = wide_end < first ? first : wide_end < last ? wide_end : last;
-    const uint8_t *row = l->colours + y * l->colour_row;
+    const uint8_t *row = l->image->at + y * l->image->row;
 
     memset(magnitude, 0, FM_HOG_STRIP_ROW * sizeof *magnitude);
     memset(at, 0, FM_HOG_STRIP_ROW * sizeof *at);
@@ -165,7 +162,7 @@ static void strip_row(const fm_detector *d, const level *l, int y, int from, flo
     for (int half = 0; half < 2; half++) {      /* as dlib works: on vectors, then on single pixels */
         int start = half ? middle : first, n = (half ? last : middle) - start;
 
-        d->k->gradient(row - l->colour_row + start, row + start, row + l->colour_row + start, l->colour_plane, n, !half,
+        d->k->gradient(row - l->image->row + start, row + start, row + l->image->row + start, l->image->plane, n, !half,
                        magnitude + start - from, at + start - from);
     }
     memset(magnitude + last - from, 0, (size_t)(FM_HOG_STRIP_ROW - (last - from)) * sizeof *magnitude);
@@ -249,9 +246,6 @@ static void planes_row(const fm_detector *d, const level *l, int y)
 
 static void planes(const fm_detector *d, const level *l)
 {
-    for (int y = 0; y < l->image->height; y++)
-        d->k->split(l->image->pixels + (size_t)y * l->image->stride_bytes, l->image->width,
-                    l->colours + y * l->colour_row, l->colour_plane);
     border(l);
     memset(l->histogram[2], 0, FM_HOG_BINS * (size_t)l->bins_stride * sizeof(float));
     for (int y = 0; y <= l->cells_y; y++) {
@@ -343,7 +337,7 @@ static int search(fm_detector *d, const level *l, int depth, double adjust, fm_e
     return rc;
 }
 
-static int search_level(fm_detector *d, const fm_image *image, int depth, double adjust, fm_err *err)
+static int search_level(fm_detector *d, const fm_colours *image, int depth, double adjust, fm_err *err)
 {
     level l;
     int rc = level_init(d, image, &l, err);
@@ -421,25 +415,28 @@ static void suppress(fm_detector *d)
 int fm_detector_find(fm_detector *d, const fm_image *image, double threshold, const fm_face_box **boxes, size_t *n,
                      fm_err *err)
 {
-    int levels = count_levels(image->width, image->height), rc;
-    fm_image down[2] = {FM_IMAGE_INIT, FM_IMAGE_INIT};
-    const fm_image *now = image;
+    int levels = count_levels(image->width, image->height), rc = 0;
+    size_t whole = fm_colours_bytes(image->width, image->height);
+    fm_colours levels_of[2];
 
     d->n_found = 0;
-    rc = search_level(d, image, 0, threshold, err);
-    for (int depth = 1; rc == 0 && depth < levels; depth++) {
-        fm_image *next = &down[depth & 1];
-
-        fm_image_fini(next);
-        rc = fm_image_create(5 * now->width / 6, 5 * now->height / 6, next, err);
-        if (rc == 0)
-            rc = fm_image_resize(now, next, err);
-        if (rc == 0)
-            rc = search_level(d, next, depth, threshold, err);
-        now = next;
+    if (2 * whole > d->colour_bytes) {
+        free(d->colours);
+        d->colour_bytes = 0;
+        d->colours = malloc(2 * whole);
+        if (!d->colours)
+            return fm_fail_nomem(err, "detection", 2 * whole);
+        d->colour_bytes = 2 * whole;
     }
-    fm_image_fini(&down[0]);
-    fm_image_fini(&down[1]);
+    levels_of[0] = fm_colours_of(image, d->colours);
+    for (int depth = 0; rc == 0 && depth < levels; depth++) {
+        fm_colours *now = &levels_of[depth % 2], *next = &levels_of[1 - depth % 2];
+
+        rc = search_level(d, now, depth, threshold, err);
+        if (rc == 0 && depth + 1 < levels)
+            rc = fm_colours_shrink(now, 5 * now->width / 6, 5 * now->height / 6, d->colours + (1 - depth % 2) * whole, next,
+                                   err);
+    }
     if (rc != 0)
         return rc;
     suppress(d);

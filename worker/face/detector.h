@@ -25,7 +25,7 @@ void fm_detector_destroy(fm_detector *d);
 /* Find faces.
  * threshold  added to every filter's own, as dlib's adjust_threshold.
  * boxes      [n], best first; owned by d, valid until the next call.
- * Images too small for a filter have no faces.  Memory grows to about 20 bytes a pixel and is kept.
+ * Images too small for a filter have no faces.  Memory grows to about 10 bytes a pixel and is kept.
  * Errors: -ENOMEM.  Threads: one detector each. */
 int fm_detector_find(fm_detector *d, const fm_image *image, double threshold, const fm_face_box **boxes, size_t *n,
                      fm_err *err);

@@ -66,12 +66,14 @@ typedef struct {
     void (*screen)(const uint8_t *cells, int64_t quad_stride, int64_t row_stride, const int8_t *weights,
                    const int32_t limit[FM_HOG_FILTERS], int n, uint8_t *hits);
     /* n pixels between two rows of a photograph, the same bits whatever the instruction set.
-     * top, bottom  u8 RGB rows, bytes_readable each.
-     * left         [n] byte offsets of the pixels to the left, ascending; 6 bytes from there are in the row.
+     * top, bottom  u8 [3], plane from colour to colour; 16 bytes from any pixel on are readable.
+     * left         [n] the pixels to the left, ascending; the next is in the row too.
+     * pick         u8 [n / 8][16], where eight of them and those to their right lie, from the first on; 16 and more
+     *              when they lie too far apart for one vector.
      * fraction     [n] how far to the right of it, 0 to 1.   down  how far below top, 0 to 1.
-     * out          u8 [n, 3], cut, not rounded. */
-    void (*blend)(const uint8_t *top, const uint8_t *bottom, int bytes_readable, const int *left, const float *fraction,
-                  double down, int n, uint8_t *out);
+     * out          u8 [3], out_plane from colour to colour: cut, not rounded. */
+    void (*blend)(const uint8_t *top, const uint8_t *bottom, int64_t plane, const int *left, const uint8_t *pick,
+                  const float *fraction, double down, int n, uint8_t *out, int64_t out_plane);
 } fm_hog_kernels;
 
 const fm_hog_kernels *fm_hog_kernels_for(fm_isa isa);
