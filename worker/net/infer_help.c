@@ -145,7 +145,7 @@ void fm_copy_strided(const char *in, const int64_t *in_strides, char *out, const
         from[i] = in_strides[i];
         to[i] = out_strides[i];
         n[i] = dims[i];
-        longest = n[i] > n[longest] ? i : longest;
+        longest = n[i] >= n[longest] ? i : longest;     /* of equals the later, whose numbers lie closer */
         if (n[i] == 0)
             return;
     }

@@ -279,11 +279,11 @@ static int rebuild(fm_network *net, const fm_tensor *in, int64_t batch, fm_err *
     return rc;
 }
 
-/* Pictures whose activations take 8 MB or a fifth of the weights, whichever is more: what is read once a pass, the
+/* Pictures whose activations take 16 MB or a fifth of the weights, whichever is more: what is read once a pass, the
  * weights, against what should stay in the caches. */
 static int64_t pass_of(const fm_network *net, int64_t batch)
 {
-    size_t weights = net->n / 5, room = weights > (size_t)8 << 20 ? weights : (size_t)8 << 20;
+    size_t weights = net->n / 5, room = weights > (size_t)16 << 20 ? weights : (size_t)16 << 20;
     size_t each = net->b.plan.activations / (size_t)net->planned + 1;
     int64_t pass = (int64_t)(room / each);
 

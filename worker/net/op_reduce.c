@@ -110,10 +110,19 @@ static void sum_axis(const fm_call *c, int axis, const float **in, double *out, 
         return;
     }
     if (axis == x->rank - 1) {
-        ptrdiff_t step = c->n->p.axes[axis] ? 0 : 1;
+        const float *line = *in;
+        int64_t n = x->dims[axis];
+        double sum = *out;
 
-        for (int64_t i = 0; i < x->dims[axis]; i++)
-            out[i * step] += *(*in)++;
+        if (c->n->p.axes[axis]) {
+            for (int64_t i = 0; i < n; i++)
+                sum += line[i];
+            *out = sum;
+        } else {
+            for (int64_t i = 0; i < n; i++)
+                out[i] += line[i];
+        }
+        *in += n;
         return;
     }
     for (int64_t i = 0; i < x->dims[axis]; i++)
