@@ -65,7 +65,8 @@ static int take_keys(fm_road *r, fm_store *store, const fm_study_keys *keys, fm_
         if (!fm_digest_is_zero(&r->photo[i]))
             rc = read_photo(r, store, i, err);
         else
-            fm_sample_leave_out(x, keys->v[k].reason, "no record could be made of this file");
+            fm_sample_leave_out(x, keys->v[k].reason,
+                                keys->v[k].reason == FM_FORGOTTEN ? NULL : "no record could be made of this file");
         k++;
     }
     return rc;

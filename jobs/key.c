@@ -32,7 +32,7 @@ static int parse(char *text, size_t n, uint8_t *key, const char *what, fm_err *e
     if (n == HEX_DIGITS && sodium_hex2bin(key, FM_VAULT_KEY_BYTES, text, n, NULL, &bytes, NULL) == 0 &&
         bytes == FM_VAULT_KEY_BYTES)
         return 0;
-    return fm_fail(err, -EBADMSG, "%s: not a key: 64 hexadecimal digits are expected (openssl rand -hex 32 makes them), or "
+    return fm_fail(err, -EKEYREJECTED, "%s: not a key: 64 hexadecimal digits are expected (openssl rand -hex 32 makes them), or "
                    "32 bytes", what);
 }
 
@@ -104,7 +104,6 @@ static int absolute(const char *path, char *out, fm_err *err)
 
 int fm_key_read(const char *file, const char *command, uint8_t **key, char *from, fm_err *err)
 {
-    const char *set = getenv("FACEMILL_KEY_FILE"), *path = set && *set ? set : file;
     char *text;
     uint8_t *k;
     int rc;
@@ -116,8 +115,8 @@ int fm_key_read(const char *file, const char *command, uint8_t **key, char *from
     k = sodium_malloc(FM_VAULT_KEY_BYTES);
     if (!text || !k)
         rc = fm_fail_nomem(err, "key", TEXT_MAX);
-    else if (*path)
-        rc = (rc = absolute(path, from, err)) != 0 ? rc : read_key_file(from, text, k, err);
+    else if (*file)
+        rc = (rc = absolute(file, from, err)) != 0 ? rc : read_key_file(from, text, k, err);
     else if (*command)
         rc = read_command(command, text, k, err);
     else
@@ -129,6 +128,18 @@ int fm_key_read(const char *file, const char *command, uint8_t **key, char *from
     else
         sodium_free(k);
     return rc;
+}
+
+/* As fm_key_read, where the environment goes first. */
+static int find_key(const char *file, const char *command, uint8_t **key, char *from, fm_err *err)
+{
+    const char *set_file = getenv("FACEMILL_KEY_FILE"), *set_command = getenv("FACEMILL_KEY_COMMAND");
+
+    if (set_file && *set_file)
+        return fm_key_read(set_file, "", key, from, err);
+    if (set_command && *set_command)
+        return fm_key_read("", set_command, key, from, err);
+    return fm_key_read(file, command, key, from, err);
 }
 
 /* There is a store already, and it is not what the study says. */
@@ -157,7 +168,7 @@ int fm_key_for_study(const fm_study *study, const char *store_dir, fm_err *err)
 
     if (rc != 0 || !study->encrypt)
         return rc;
-    rc = fm_key_read(study->key_file, study->key_command, &key, from, err);
+    rc = find_key(study->key_file, study->key_command, &key, from, err);
     if (rc == 0)
         rc = encrypted ? fm_vault_unlock(store_dir, key, err) : fm_vault_create(store_dir, key, from, err);
     sodium_free(key);
@@ -174,7 +185,7 @@ int fm_key_for_store(const char *store_dir, fm_err *err)
         return 0;
     rc = fm_vault_hint(store_dir, hint, sizeof hint, err);
     if (rc == 0)
-        rc = fm_key_read(hint, "", &key, from, err);
+        rc = find_key(hint, "", &key, from, err);
     if (rc == 0)
         rc = fm_vault_unlock(store_dir, key, err);
     sodium_free(key);

@@ -1,7 +1,7 @@
 /* The master key of an encrypted store: where it comes from.
  *
- * $FACEMILL_KEY_FILE names a file and goes before what the study says (store: key_file, or key_command: a command
- * whose output is the key).  A key is 64 hexadecimal digits, or 32 bytes as they are.  It is read into locked
+ * $FACEMILL_KEY_FILE names a file, $FACEMILL_KEY_COMMAND a command whose output is the key; both go before what the
+ * study says (store: key_file, key_command).  A key is 64 hexadecimal digits, or 32 bytes as they are.  It is read into locked
  * memory, used to unlock the store and wiped. */
 #ifndef FM_JOBS_KEY_H
 #define FM_JOBS_KEY_H
@@ -9,10 +9,10 @@
 #include "base/err.h"
 #include "jobs/study.h"
 
-/* Read a key.  file, command  "" for none; the file goes first, and both after $FACEMILL_KEY_FILE.
+/* Read a key.  file, command  "" for none; the file goes first.
  * key        sodium_free it.
  * from       of FM_PATH_MAX: the file it came from, absolute; "" when a command gave it.
- * Errors: -ENOKEY (nothing says where it is), -EACCES (others may read the file), -EBADMSG (not a key), -EIO (the
+ * Errors: -ENOKEY (nothing says where it is), -EACCES (others may read the file), -EKEYREJECTED (not a key), -EIO (the
  * command failed), what open gives. */
 int fm_key_read(const char *file, const char *command, uint8_t **key, char *from, fm_err *err);
 

@@ -56,6 +56,10 @@ static void put_study_side(const fm_study *study, const fm_samples *s, const fm_
     const char *cohort = study->cohorts[x->cohort].name;
     char age[32];
 
+    if (x->reason == FM_FORGOTTEN) {    /* says so without naming */
+        fm_buf_printf(b, "\t%s\t\t\tleft_out\t%s\t\t\t\t\t", cohort, fm_reason_name(x->reason));
+        return;
+    }
     text(b, x->name);
     text(b, cohort);
     text(b, x->subject);

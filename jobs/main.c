@@ -35,6 +35,8 @@ static const verb verbs[] = {
     {"verify", fm_verb_verify, "prove store and results whole"},
     {"digest", fm_verb_digest, "one digest of all chips and codes"},
     {"export", fm_verb_export, "ledger, faces, chips, codes or predictions to a folder"},
+    {"forget", fm_verb_forget, "make all records of a subject unreadable, for good"},
+    {"rekey", fm_verb_rekey, "a new master key for an encrypted store"},
     {"models", fm_verb_models, "which model files there are, and whether they are here"},
     {"synth", fm_verb_synth, "generated faces with a planted difference between cohorts"},
     {"doctor", fm_verb_doctor, "what this machine can and cannot do, each with a remedy"},

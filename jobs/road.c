@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "jobs/head_file.h"
+#include "jobs/forgotten.h"
 #include "jobs/key.h"
 #include "jobs/plan.h"
 #include "jobs/progress.h"
@@ -173,7 +174,9 @@ static int stage_match(fm_road *r, fm_err *err)
 {
     char path[FM_PATH_MAX];
 
-    if (fm_match(&r->study, &r->samples, &r->pairs, err) != 0)
+    if (fm_key_for_study(&r->study, r->store_dir, err) != 0 ||
+        fm_forgotten_samples(r->store_dir, &r->samples, err) != 0 ||
+        fm_match(&r->study, &r->samples, &r->pairs, err) != 0)
         return FM_EXIT_INPUT;
     if (!r->study.match.on)
         return FM_EXIT_DONE;
@@ -245,8 +248,6 @@ static int stage_build(fm_road *r, fm_err *err)
     size_t n = 0;
     int rc;
 
-    if (fm_key_for_study(&r->study, r->store_dir, err) != 0)
-        return FM_EXIT_INPUT;
     if (fm_dir_make(r->log_dir, err) != 0 || fm_dir_make(r->run_dir, err) != 0 ||
         (!r->options.workers_come && fm_road_launcher(r, err) != 0) || list_photographs(&r->samples, &list, &n, err) != 0)
         return FM_EXIT_FAILED;

@@ -26,6 +26,8 @@ int fm_verb_compare(int argc, char **argv);
 int fm_verb_verify(int argc, char **argv);
 int fm_verb_digest(int argc, char **argv);
 int fm_verb_export(int argc, char **argv);
+int fm_verb_forget(int argc, char **argv);
+int fm_verb_rekey(int argc, char **argv);
 int fm_verb_models(int argc, char **argv);
 int fm_verb_synth(int argc, char **argv);
 int fm_verb_doctor(int argc, char **argv);

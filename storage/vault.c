@@ -195,7 +195,7 @@ static int open_body(const vault_file *f, const uint8_t *key, const char *store_
     if (!plain)
         return fm_fail_nomem(err, "vault", size);
     if (!fm_unseal_bytes(key, f->bytes.data, (size_t)(f->body - f->bytes.data), f->body, f->body_size, plain)) {
-        rc = fm_fail(err, -EKEYREJECTED, "%s: that is not the key of this store", store_dir);
+        rc = fm_fail(err, -EKEYREJECTED, "%s: that is not the key of this store; see $FACEMILL_KEY_FILE, or what the study names", store_dir);
         goto done;
     }
     r = fm_reader_init(plain, size);
@@ -296,7 +296,7 @@ int fm_vault_unlock(const char *store_dir, const uint8_t *master, fm_err *err)
     if (rc == 0 && !key)
         rc = fm_fail_nomem(err, "key", FM_VAULT_KEY_BYTES);
     if (rc == 0 && !fm_unseal_bytes(master, f.bytes.data, (size_t)(f.wrapped - f.bytes.data), f.wrapped, WRAPPED_BYTES, key))
-        rc = fm_fail(err, -EKEYREJECTED, "%s: that is not the key of this store", store_dir);
+        rc = fm_fail(err, -EKEYREJECTED, "%s: that is not the key of this store; see $FACEMILL_KEY_FILE, or what the study names", store_dir);
     if (rc == 0)
         rc = fm_vault_admit(store_dir, key, err);
     fm_buf_fini(&f.bytes);
