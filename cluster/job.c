@@ -20,6 +20,18 @@
  * rank then ends, srun ends the others, and whoever started the job tries again. */
 #define START_SECONDS 120
 
+/* Ranks that cannot be traced (jobs/main.c) cannot be read by their neighbours either: Open MPI and UCX copy large
+ * messages through shared memory instead.  Whoever sets these differently is left alone. */
+static void do_without_reading_neighbours(void)
+{
+    if (prctl(PR_GET_DUMPABLE) == 1)
+        return;
+    setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);     /* Open MPI 4 */
+    setenv("OMPI_MCA_btl_sm_single_copy_mechanism", "none", 0);        /* Open MPI 5 */
+    setenv("OMPI_MCA_smsc", "^cma", 0);
+    setenv("UCX_TLS", "^cma", 0);
+}
+
 int fm_job_begin(const char *what, int *rank, fm_err *err)
 {
     char who[64];
@@ -27,6 +39,7 @@ int fm_job_begin(const char *what, int *rank, fm_err *err)
 
     if (getenv("OMPI_COMM_WORLD_RANK"))
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+    do_without_reading_neighbours();
     alarm(START_SECONDS);
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
         return fm_fail(err, -EIO, "MPI does not start: see what it printed, and facemill doctor");

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -77,7 +78,8 @@ static int unknown(const char *word)
     return FM_EXIT_USAGE;
 }
 
-/* Photographs of patients: nothing we create is for others, and no memory lands in a core file. */
+/* Photographs of patients: nothing we create is for others, no memory lands in a core file, and none is read by
+ * another process of the same user (which also makes /proc/PID/mem and environ root's). */
 static void be_private(void)
 {
     const struct rlimit none = {0, 0};
@@ -85,6 +87,7 @@ static void be_private(void)
     umask(077);
 #ifndef FM_DEBUG
     setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0);
 #else
     (void)none;
 #endif
