@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "base/text.h"
+#include "jobs/export_log.h"
 #include "jobs/key.h"
 #include "jobs/pseudonym.h"
 #include "jobs/verbs.h"
@@ -281,6 +282,8 @@ static int do_export(job *j, const kind *k, fm_err *err)
         rc = fm_pseudonyms_open(j->out, &j->pseudonyms, err);
     if (rc == 0)
         rc = fm_dir_make(j->to, err);
+    if (rc == 0)
+        rc = fm_export_log_add(j->out, k->what, j->identifiable, j->to, err);
     if (rc == 0)
         rc = k->run(j, err);
     fm_keys_fini(&j->keys);

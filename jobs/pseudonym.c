@@ -8,17 +8,28 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "storage/vault.h"
 
 #define COLUMNS_MAX 128     /* names stand in the first columns; later ones are kept */
 
 int fm_pseudonyms_open(const char *out, fm_pseudonyms *to, fm_err *err)
 {
-    char path[FM_PATH_MAX];
+    char path[FM_PATH_MAX], store[FM_PATH_MAX];
     fm_buf b = FM_BUF_INIT;
+    fm_vault *vault = NULL;
     int rc = fm_path_join(path, sizeof path, out, "run/export.key", err);
 
+    if (rc == 0)
+        rc = fm_path_join(store, sizeof store, out, "store", err);
+    if (rc == 0)
+        rc = fm_vault_open(store, &vault, err);
     if (rc != 0)
         return rc;
+    if (vault) {
+        fm_vault_derive(vault, "export names", to->key);
+        fm_vault_close(vault);
+        return 0;
+    }
     if (!fm_path_exists(path)) {
         randombytes_buf(to->key, sizeof to->key);
         return fm_file_write(path, to->key, sizeof to->key, err);

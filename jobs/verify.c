@@ -10,6 +10,7 @@
 #include "base/options.h"
 #include "coordinator/learn/evaluation.h"
 #include "coordinator/repair.h"
+#include "jobs/export_log.h"
 #include "jobs/json_text.h"
 #include "jobs/key.h"
 #include "jobs/road.h"
@@ -156,6 +157,7 @@ static void begin_findings(findings *f)
 static int verify(const char *out, findings *f, fm_err *err)
 {
     char dir[FM_PATH_MAX];
+    uint64_t lines;
     int rc = fm_path_join(dir, sizeof dir, out, "store", err);
 
     begin_findings(f);
@@ -167,7 +169,7 @@ static int verify(const char *out, findings *f, fm_err *err)
         return rc;
     check_results(out, f);
     check_evaluation(out, f);
-    return 0;
+    return fm_export_log_check(out, wrong, f, &lines, err);
 }
 
 static bool is_whole(const findings *f)
@@ -261,8 +263,9 @@ int fm_verb_verify(int argc, char **argv)
                                  {"repair", FM_OPT_STRING, &study, 0, 0, "STUDY.yaml",
                                   "make again from its photographs what is damaged, then verify again"}};
     const fm_command command = {"verify OUT [options]",
-                                "Checks every record of the store by its hash, that the catalog's records are there, and that\n"
-                                "the results belong to them.  Names everything that is wrong; exit status 1 when something is.",
+                                "Checks every record of the store by its hash, that the catalog's records are there, that the\n"
+                                "results belong to them, and that no line of export.log was changed or removed.  Names\n"
+                                "everything that is wrong; exit status 1 when something is.",
                                 options, sizeof options / sizeof *options, 1, 1};
     const char *args[1];
     fm_err err = FM_ERR_INIT;

@@ -179,5 +179,53 @@ a_new_key_replaces_the_old_one() {
     status 2 "$FACEMILL" rekey "$faces/out-forget"
 }
 
+exports_are_taken_down() {
+    rm -rf "$work/to"
+    status 0 "$FACEMILL" export "$faces/out-secret" --what codes --to "$work/to"
+    status 0 "$FACEMILL" export "$faces/out-secret" --what ledger --to "$work/to"
+    grep -qf "$work/secrets" "$work/to/ledger.tsv" && fail "names in an export"
+    expect "lines" "$(grep -c . "$faces/out-secret/export.log")" 2
+    status 0 "$FACEMILL" verify "$faces/out-secret"
+    status 2 "$FACEMILL" export "$faces/out-secret" --what chips --to "$work/to"
+    status 0 "$FACEMILL" export "$faces/out-secret" --what chips --identifiable --to "$work/to"
+    found=$(find "$work/to" "$faces/out-secret" \( -type f ! -perm 600 \) -o \( -type d ! -perm 700 \))
+    [ -z "$found" ] || fail "not private: $found"
+    cp "$faces/out-secret/export.log" "$work/log"
+    sed -i 's/ledger/faces/' "$faces/out-secret/export.log"
+    status 1 "$FACEMILL" verify "$faces/out-secret"
+    said "export.log:2: entry 2 was changed"
+    head -2 "$work/log" >"$faces/out-secret/export.log"
+    status 1 "$FACEMILL" verify "$faces/out-secret"
+    said "ends with entry 2 where 3 was written"
+    cp "$work/log" "$faces/out-secret/export.log"
+    status 0 "$FACEMILL" verify "$faces/out-secret"
+}
+
+# As a user without root's rights: the environment of one's own process that may not be dumped is not readable.
+its_memory_is_no_other_process_s() {
+    [ "$(id -u)" -ne 0 ] || command -v setpriv >/dev/null || skip "setpriv is not here, and we are root"
+    open=$(mktemp -d /tmp/facemill-test.XXXXXX)
+    cp "$FACEMILL" "$open/facemill"
+    mkfifo "$open/subject"
+    chmod -R 777 "$open"
+    cat >"$open/look" <<'END'
+"$1/facemill" forget "$1" --subject - <"$1/subject" 2>/dev/null &
+exec 3>"$1/subject"
+sleep 0.3
+cat /proc/$$/environ >/dev/null || echo "cannot look at all"
+cat "/proc/$!/environ" 2>/dev/null && echo readable
+exec 3>&-
+wait
+END
+    if [ "$(id -u)" -eq 0 ]; then
+        setpriv --reuid=65534 --clear-groups --inh-caps=-all sh "$open/look" "$open" >"$work/said" 2>&1
+    else
+        sh "$open/look" "$open" >"$work/said" 2>&1
+    fi
+    rm -rf "$open"
+    [ ! -s "$work/said" ] || { tr '\0' '\n' <"$work/said"; fail "its environment was read"; }
+}
+
 cases nothing_shows_and_the_digest_is_the_same all_files_are_private wrong_keys_are_refused_and_harm_nothing \
-    a_command_gives_the_key a_killed_build_goes_on a_subject_is_forgotten a_new_key_replaces_the_old_one
+    exports_are_taken_down \
+    its_memory_is_no_other_process_s a_command_gives_the_key a_killed_build_goes_on a_subject_is_forgotten a_new_key_replaces_the_old_one
