@@ -85,10 +85,11 @@ $B/tests/learn/test_linear: LDLIBS += -llinear
 $B/tests/coordinator/test_build $B/tests/coordinator/test_quarantine $B/tests/coordinator/test_repair: $B/tests/coordinator/crew.o $B/tests/coordinator/bench.o
 $B/tests/coordinator/test_simulation: $B/tests/coordinator/memory.o $B/tests/coordinator/simulated.o
 
+TEST_TOOLS := $B/tests/json $B/tests/failing.so
 SYSTEM_TESTS := $(wildcard tests/system/test_*.sh)
 SYSTEM_ENV = FACEMILL=$(CURDIR)/$B/facemill JSON=$(CURDIR)/$B/tests/json BUILD=$(CURDIR)/$B
 
-tests: $(TEST_BIN) $B/tests/json
+tests: $(TEST_BIN) $(TEST_TOOLS)
 
 check: $B/facemill tests lint  ## the whole test suite; closes with one line of counts
 	@$(SYSTEM_ENV) sh tests/run $(TEST_BIN) $(SYSTEM_TESTS)
@@ -96,20 +97,24 @@ check: $B/facemill tests lint  ## the whole test suite; closes with one line of 
 check-unit: $(TEST_BIN)  ## unit tests only; ONLY=worker/image for one folder
 	@sh tests/run $(filter $B/tests/$(ONLY)%,$(TEST_BIN))
 
-check-system: $B/facemill $B/tests/json  ## system tests only; ONLY=name for one
+check-system: $B/facemill $(TEST_TOOLS)  ## system tests only; ONLY=name for one
 	@$(SYSTEM_ENV) sh tests/run $(wildcard tests/system/test_*$(ONLY)*.sh)
 
 check-peers: $B/tests/peers/cases  ## the network runtime beside onnx and onnxruntime from PyPI; NETWORKS=no for the short half
 	@sh tests/peers/run $B/tests/peers/cases
-# Kills of a segment's writer, of whole runs (so many of each of three kinds), and histories of the simulator.
-SOAK := KILLS=170 WRITER_KILLS=10000 SEEDS=1000000
+# Kills of a segment's writer, of whole runs (so many of each of three kinds), histories of the simulator, failing calls,
+# sizes of a disk.
+SOAK := KILLS=170 WRITER_KILLS=10000 SEEDS=1000000 POINTS=all SIZES=100
 
-soak: $B/facemill $B/tests/json $B/tests/storage/test_segment $B/tests/coordinator/test_simulation  ## kills by the thousand; takes hours
+soak: $B/facemill $(TEST_TOOLS) $B/tests/storage/test_segment $B/tests/coordinator/test_simulation  ## kills by the thousand; takes hours
 	@$(SOAK) $(SYSTEM_ENV) sh tests/run $B/tests/storage/test_segment $B/tests/coordinator/test_simulation \
-	    tests/system/test_kill.sh
+	    tests/system/test_kill.sh tests/system/test_failing_calls.sh tests/system/test_full_disk.sh
 
 $B/tests/json: $B/tests/json.o
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -ljansson
+
+$B/tests/failing.so: tests/failing.c
+	$Qmkdir -p $(@D) && $(CC) -std=c11 -O1 -Wall -Wextra -Werror -shared -fPIC -o $@ $< -ldl
 
 # Leaves the generated faces where they are: run again, the study does only what is missing.
 demo: $B/facemill  ## a whole study on generated faces

@@ -22,6 +22,7 @@
 #include "coordinator/joiners.h"
 #include "coordinator/worklist.h"
 #include "coordinator/segments.h"
+#include "coordinator/space.h"
 #include "coordinator/status.h"
 #include "proto/join.h"
 #include "proto/journal.h"
@@ -341,6 +342,15 @@ static void close_all(build *b)
     free(b);
 }
 
+/* Before the work, since it may take days to come to the end of the disk. */
+static void warn_of_space(const build *b)
+{
+    uint64_t needed = fm_space_needed(b->spec->recipe, b->todo->counts.photographs - b->todo->counts.done), left;
+
+    if (fm_space_free(b->store_dir, &left) == 0 && left < needed)
+        fm_warn("%s: %" PRIu64 " bytes are free and this build may need %" PRIu64, b->store_dir, left, needed);
+}
+
 int fm_build_run(const fm_build_spec *spec, fm_build_counts *counts, fm_err *err)
 {
     build *b = calloc(1, sizeof *b);
@@ -355,14 +365,18 @@ int fm_build_run(const fm_build_spec *spec, fm_build_counts *counts, fm_err *err
     rc = take_store(b, err);
     if (rc == 0)
         rc = fm_worklist_create(spec, b->catalog, &b->todo, err);
-    if (rc == 0 && b->todo->n_shards > 0)
+    if (rc == 0 && b->todo->n_shards > 0) {
+        warn_of_space(b);
         rc = serve(b, err);
+    }
     if (rc == 0)
         rc = fm_worklist_write_keys(b->todo, spec->names, b->store_dir, err);
     if (b->epoch)
         report(b, rc == 0 ? "finished" : rc == -EINTR ? "stopped" : "failed", true);
     if (b->todo)
         *counts = b->todo->counts;
+    if (rc != 0 && err)
+        rc = fm_space_explain(spec->store_dir, spec->recipe, counts->photographs - counts->done, err);
     close_all(b);
     return rc;
 }

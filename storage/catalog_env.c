@@ -25,6 +25,7 @@
 #define VERSION 1           /* a plain store's; an encrypted one is refused by older versions */
 #define VERSION_ENCRYPTED 2
 #define MAP_FIRST ((size_t)16 << 20)
+#define READERS_BYTES 8192  /* of LMDB's lock file, with the number of readers that it has by default */
 #define CHECK_TRIES 100     /* commits that may come between a snapshot and finding its meta page */
 
 static int lmdb_failed(const fm_catalog *c, int rc, const char *doing, fm_err *err)
@@ -225,6 +226,30 @@ static int check_version(fm_catalog *c, fm_err *err)
     return rc;
 }
 
+/* LMDB maps its table of readers to write: on a full disk the first touch of a page that has no block yet would be a
+ * SIGBUS.  So the blocks are there before, where the file system can do that.  Whoever may not write has a coordinator
+ * to thank for them, or reads without a table. */
+static int reserve_readers(const char *dir, fm_err *err)
+{
+    char path[FM_PATH_MAX];
+    int fd, rc = fm_path_join(path, sizeof path, dir, "lock.mdb", err);
+
+    if (rc != 0)
+        return rc;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EACCES || errno == EROFS ? 0 : fm_fail(err, -errno, "%s: cannot open: %s", path, strerror(errno));
+    if (fm_fault("catalog.reserve") || fallocate(fd, 0, 0, READERS_BYTES) != 0) {
+        int code = errno;
+
+        if (code != EOPNOTSUPP && code != ENOSYS)
+            rc = fm_fail(err, -code, "%s: cannot reserve %d bytes: %s; free some and run again", path, READERS_BYTES,
+                         strerror(code));
+    }
+    close(fd);
+    return rc;
+}
+
 /* Before LMDB reads them. */
 static int check_first_pages(const fm_catalog *c, fm_err *err)
 {
@@ -247,8 +272,10 @@ static int open_env(fm_catalog *c, bool writable, fm_err *err)
 
     if (rc != 0)
         return rc;
-    rc = fm_lmdb_open(c->dir, writable ? 0 : MDB_RDONLY, 0, &c->env, err);
-    if ((rc == -EACCES || rc == -EPERM || rc == -EROFS) && !writable)
+    rc = reserve_readers(c->dir, err);
+    if (rc == 0)
+        rc = fm_lmdb_open(c->dir, writable ? 0 : MDB_RDONLY, 0, &c->env, err);
+    if ((rc == -EACCES || rc == -EPERM || rc == -EROFS || rc == -ENOSPC) && !writable)
         rc = fm_lmdb_open(c->dir, MDB_RDONLY | MDB_NOLOCK, 0, &c->env, err);
     if (rc == 0)
         rc = check_structure(c, err);
@@ -280,7 +307,8 @@ static int create_renamed(fm_catalog *c, fm_err *err)
 
     if (rc != 0 || (rc = fm_path_join(segments, sizeof segments, c->store, "segments", err)) != 0 ||
         (rc = fm_dir_make(segments, err)) != 0 || (rc = fm_dir_remove(dir, err)) != 0 ||
-        (rc = fm_dir_make(dir, err)) != 0 || (rc = fm_lmdb_open(dir, 0, MAP_FIRST, &c->env, err)) != 0)
+        (rc = fm_dir_make(dir, err)) != 0 || (rc = reserve_readers(dir, err)) != 0 ||
+        (rc = fm_lmdb_open(dir, 0, MAP_FIRST, &c->env, err)) != 0)
         return rc;
     rc = write_growing(c, 0, write_first, NULL, err);
     close_env(c);

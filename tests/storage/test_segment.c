@@ -386,10 +386,10 @@ static bool kill_a_writer(const char *name, uint64_t seed, unsigned wait_us, uin
     return WIFSIGNALED(status) || WEXITSTATUS(status) == 0;
 }
 
-/* WRITER_KILLS=n: so many; 200 in a usual run. */
+/* WRITER_KILLS=n: so many; 1,000 in a usual run. */
 static void acknowledged_records_survive_sigkill(void)
 {
-    unsigned kills = getenv("WRITER_KILLS") ? (unsigned)strtoul(getenv("WRITER_KILLS"), NULL, 10) : 200;
+    unsigned kills = getenv("WRITER_KILLS") ? (unsigned)strtoul(getenv("WRITER_KILLS"), NULL, 10) : 1000;
     uint64_t seed = (uint64_t)time(NULL), total = 0;
     fm_rng r = fm_rng_init(seed, fm_rng_stream("kills", 0, 0));
 
@@ -403,7 +403,7 @@ static void acknowledged_records_survive_sigkill(void)
         char name[16], path[FM_PATH_MAX];
 
         snprintf(name, sizeof name, "k%u", k);
-        REQUIRE(kill_a_writer(name, seed + k, fm_rng_below(&r, k % 4 ? 60000 : 3000), &acknowledged));
+        REQUIRE(kill_a_writer(name, seed + k, fm_rng_below(&r, k % 8 ? 12000 : 60000), &acknowledged));
         CHECK_INT(fm_segment_adopt(scratch, name, store, &records, &err), 0);
         CHECK(records >= acknowledged);
         total += acknowledged;
