@@ -20,6 +20,7 @@
 #include "storage/catalog.h"
 #include "storage/keys.h"
 #include "storage/segment.h"
+#include "storage/vault.h"
 
 #define BATCH 1024              /* records told to the catalog at once */
 
@@ -27,6 +28,7 @@ typedef struct {
     fm_catalog *catalog;
     const char *store_dir, *scratch_dir;
     uint64_t epoch;
+    bool encrypted;             /* then nothing is copied: whose a record is, which forgetting asks for, its build knows */
     uint32_t made;              /* new segments */
     fm_digest *wanted;          /* [n_wanted], sorted: keys that the last build left; owned */
     size_t n_wanted;
@@ -136,7 +138,7 @@ static int take_record(void *ctx, fm_record_kind kind, const fm_digest *key, con
     int ours;
 
     (void)hash, (void)why;
-    ours = damage == 0 ? is_ours(r, kind, key) : 0;
+    ours = damage == 0 && !r->encrypted ? is_ours(r, kind, key) : 0;
     if (ours == 1)
         return keep(r, kind, key, payload, n);
     r->counts.gone++;
@@ -231,6 +233,7 @@ int fm_repair_run(const char *store_dir, const char *scratch_dir, const char *co
     r->store_dir = store_dir;
     r->scratch_dir = scratch_dir ? scratch_dir : open_dir;
     r->err = err;
+    r->encrypted = fm_vault_exists(store_dir);
     rc = fm_path_join(open_dir, sizeof open_dir, store_dir, "open", err);
     if (rc == 0)
         rc = fm_catalog_open(store_dir, false, &r->catalog, err);

@@ -340,6 +340,8 @@ int fm_segment_seal(fm_segment_writer *w, const char *store_dir, fm_err *err)
     char name[FM_SEGMENT_NAME_MAX], path[FM_PATH_MAX];
     int rc = fm_segment_commit(w, err);
 
+    if (rc == 0 && !w->vault && fm_vault_exists(store_dir))
+        rc = fm_fail(err, -EPERM, "segment %s is not encrypted and %s is: it does not go there", w->name, store_dir);
     if (rc == 0) {
         rc = fm_fault("segment.seal") ? errno : mdb_env_sync(w->env, 1);
         rc = rc != 0 ? lmdb_failed(w, rc, "sync", err) : 0;

@@ -226,6 +226,20 @@ END
     [ ! -s "$work/said" ] || { tr '\0' '\n' <"$work/said"; fail "its environment was read"; }
 }
 
+damage_is_repaired_encrypted() {
+    before=$(digest killed)
+    for segment in "$faces/out-killed/store/segments"/*; do break; done
+    size=$(wc -c <"$segment")
+    printf '\377\376\375' | dd of="$segment" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
+    status 1 "$FACEMILL" verify "$faces/out-killed"
+    status 0 "$FACEMILL" verify "$faces/out-killed" --repair "$faces/killed.yaml"
+    expect "digest" "$(digest killed)" "$before"
+    found=$(grep -rlaf "$work/secrets" "$faces/out-killed/store")
+    [ -z "$found" ] || fail "markers in $found"
+    expect "segments with keys" "$(ls "$faces/out-killed/store/segments" | while read -r s; do
+        [ -e "$faces/out-killed/store/keys.1/$s" ] || echo "$s"; done)" ""
+}
+
 cases nothing_shows_and_the_digest_is_the_same all_files_are_private wrong_keys_are_refused_and_harm_nothing \
-    exports_are_taken_down \
-    its_memory_is_no_other_process_s a_command_gives_the_key a_killed_build_goes_on a_subject_is_forgotten a_new_key_replaces_the_old_one
+    exports_are_taken_down its_memory_is_no_other_process_s a_command_gives_the_key a_killed_build_goes_on \
+    damage_is_repaired_encrypted a_subject_is_forgotten a_new_key_replaces_the_old_one
