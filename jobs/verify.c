@@ -154,6 +154,11 @@ static void begin_findings(findings *f)
     f->records = f->damaged = 0;
 }
 
+static void wrong_in_log(void *ctx, const char *what)
+{
+    wrong(ctx, what);
+}
+
 static int verify(const char *out, findings *f, fm_err *err)
 {
     char dir[FM_PATH_MAX];
@@ -169,7 +174,7 @@ static int verify(const char *out, findings *f, fm_err *err)
         return rc;
     check_results(out, f);
     check_evaluation(out, f);
-    return fm_export_log_check(out, wrong, f, &lines, err);
+    return fm_export_log_check(out, wrong_in_log, f, &lines, err);
 }
 
 static bool is_whole(const findings *f)
