@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "tests/alloc.h"
 #include "tests/check.h"
 
