@@ -4,7 +4,8 @@
  * to rank 0 and go from there to every node once; folds and repeats are trained in
  * parallel, and where these are fewer than ranks, or the last of them, inner folds and
  * values of C are; rank 0 finishes the final head and collects the predictions;
- * bootstrap resamples are divided over the ranks; rank 0 writes the result.  The result's bytes do not depend on the number of ranks. */
+ * bootstrap resamples are divided over the ranks; rank 0 writes the result.  The
+ * result's bytes do not depend on the number of ranks. */
 #ifndef FM_CLUSTER_EVALUATE_H
 #define FM_CLUSTER_EVALUATE_H
 
