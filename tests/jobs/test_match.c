@@ -91,9 +91,8 @@ static double total_distance(const fm_pairs *p)
 }
 
 /* Published of Table 1 and the abstract: 8,124 cases, 3,851 men and 4,273 women, 1 to 70 years, median 52; 41,941
- * photographs to draw from (Liang et al. 2020, J Med Internet Res 22(4):e17234).  The table's cells are not
- * invented here: the ages below keep to these figures and are otherwise drawn, and what must come out is the
- * paper's design, controls with exactly the cases' counts in every cell of sex x age band. */
+ * photographs to draw from (Liang et al. 2020, J Med Internet Res 22(4):e17234).  The table's cells
+ * were not to be had: the ages below are drawn and keep to these figures, and what must come out is the paper's design, controls with exactly the cases' counts in every cell of sex x age band. */
 enum { CASES = 8124, MEN = 3851, POPULATION = 41941 };
 
 static void add_liang(fm_samples *s)
