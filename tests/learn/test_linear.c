@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
+#include "coordinator/learn/evaluation.h"
 #include "coordinator/learn/linear.h"
 #include "coordinator/learn/newton.h"
 #include "coordinator/learn/platt.h"
@@ -41,13 +42,13 @@ static void say_nothing(const char *text)
     (void)text;
 }
 
-/* liblinear's weights for rows outside first .. end - 1. */
-static void peer(const rows *r, int solver, double C, size_t first, size_t end, double *w)
+/* liblinear's weights for rows outside first .. end - 1; alike  all rows count 1, else 0.5 and 2. */
+static void peer_weighted(const rows *r, int solver, double C, size_t first, size_t end, bool alike, double *w)
 {
     static struct feature_node nodes[N][W + 1], *x[N];
     static double y[N];
     int labels[2] = {1, -1};
-    double weights[2] = {0.5, 2.0};
+    double weights[2] = {alike ? 1 : 0.5, alike ? 1 : 2.0};
     struct parameter how = {.solver_type = solver, .eps = 1e-8, .C = C, .nr_weight = 2, .weight_label = labels,
                             .weight = weights};
     struct problem p = {.n = W, .y = y, .x = x, .bias = -1};
@@ -67,6 +68,11 @@ static void peer(const rows *r, int solver, double C, size_t first, size_t end, 
     for (int k = 0; k < W; k++)
         w[k] = m->label[0] == 1 ? m->w[k] : -m->w[k];
     free_and_destroy_model(&m);
+}
+
+static void peer(const rows *r, int solver, double C, size_t first, size_t end, double *w)
+{
+    peer_weighted(r, solver, C, first, end, false, w);
 }
 
 static double score(const rows *r, size_t i, const double *w)
@@ -196,6 +202,59 @@ static void inner_folds_choose_as_liblinear_would(void)
     CHECK(differ > 0 && differ < 3);    /* the choice was no foregone one */
 }
 
+/* Protocols end as given folds: leave one site out (0, 1, 2), or one cohort that trains (-1) and one that is
+ * tested.  Each fold's probabilities are those of liblinear on its training rows, standardised by these alone. */
+static void protocols_train_as_liblinear_would(void)
+{
+    static rows r, fold_rows;
+    static float x[N * D];
+
+    rows_make(&r, 2, 9, 3.0);
+    codes_make(&r, x);
+    for (int sites = 1; sites <= 3; sites += 2) {
+        fm_evaluation e;
+        fm_plan plan;
+        double w[W];
+
+        fm_plan_init(&plan);
+        plan.code_offset = 0;
+        plan.code_width = D;
+        plan.bootstrap = 0;
+        plan.head.kind = FM_HEAD_LOGISTIC;
+        plan.head.C = 0.1;
+        plan.folds = (fm_folds_spec){.kind = FM_FOLDS_GIVEN, .repeats = 1};
+        plan.n = N;
+        plan.rows = calloc(N, sizeof *plan.rows);
+        for (uint32_t i = 0; i < N; i++)
+            plan.rows[i] = (fm_plan_row){.sample = i, .subject = i, .label = r.label[i],
+                                         .fold = sites == 1 ? (i < 400 ? -1 : 0) : (int32_t)(i / 250)};
+        REQUIRE(fm_evaluate_local(&plan, x, &e, NULL) == 0);
+        CHECK_INT(e.folds, sites);
+        for (size_t f = 0; f < e.folds; f++) {
+            size_t first = sites == 1 ? 400 : 250 * f, end = sites == 1 ? N : 250 * (f + 1) < N ? 250 * (f + 1) : N;
+
+            fold_rows = r;
+            for (size_t k = 0; k < D; k++) {
+                double mean = 0, square = 0, n = (double)(N - (end - first));
+
+                for (size_t i = 0; i < N; i++)
+                    mean += i < first || i >= end ? (double)x[i * D + k] / n : 0;
+                for (size_t i = 0; i < N; i++)
+                    square += i < first || i >= end ? pow((double)x[i * D + k] - mean, 2) / n : 0;
+                for (size_t i = 0; i < N; i++)
+                    fold_rows.x[i * W + k] = (float)(((double)x[i * D + k] - mean) / sqrt(square));
+            }
+            peer_weighted(&fold_rows, L2R_LR, 0.1, first, end, true, w);
+            for (size_t i = first; i < end; i++)
+                CHECK_NEAR(e.prob[2 * i + 1], probability(score(&fold_rows, i, w)), 2e-4);
+        }
+        for (size_t i = 0; i < N; i++)
+            CHECK_INT(isnan(e.prob[2 * i]) != 0, sites == 1 && i < 400);
+        fm_evaluation_fini(&e);
+        fm_plan_fini(&plan);
+    }
+}
+
 /* At Platt's optimum both slopes are 0; on rows that follow a sigmoid it is found again. */
 static void platt_finds_the_sigmoid(void)
 {
@@ -265,4 +324,5 @@ static void balanced_classes_weigh_alike(void)
 }
 
 CHECK_MAIN(CHECK_CASE(same_minimum_as_liblinear), CHECK_CASE(inner_folds_choose_as_liblinear_would),
+           CHECK_CASE(protocols_train_as_liblinear_would),
            CHECK_CASE(platt_finds_the_sigmoid), CHECK_CASE(balanced_classes_weigh_alike))
