@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "cluster/power.h"
 #include "proto/join.h"
 #include "proto/message.h"
 #include "tests/onnx_models.h"
@@ -198,6 +199,63 @@ static void networks(void)
     fm_buf_fini(&b);
 }
 
+/* Saved as the kind-th of fuzz_learn.c; results without the digest, which the fuzzer adds. */
+static void save_learnt(int kind, const char *name, fm_buf *b, bool closed)
+{
+    fm_buf with_kind = FM_BUF_INIT;
+
+    fm_buf_u8(&with_kind, (uint8_t)kind);
+    fm_buf_put(&with_kind, b->data, b->size - (closed ? FM_DIGEST_BYTES : 0));
+    save("learn", name, &with_kind);
+    fm_buf_fini(&with_kind);
+    b->size = 0;
+}
+
+static void learning(void)
+{
+    enum { ROWS = 12, WIDTH = 2 };
+    static fm_power_plan power = {.seeds = 2};
+    float x[ROWS * WIDTH];
+    fm_audit_plan audit;
+    fm_audit figures;
+    fm_evaluation e;
+    fm_plan plan;
+    fm_buf b = FM_BUF_INIT;
+
+    fm_plan_init(&plan);
+    plan.code_width = WIDTH;
+    plan.folds.folds = 2;
+    plan.bootstrap = 0;
+    plan.head.kind = FM_HEAD_LOGISTIC;
+    plan.n = ROWS;
+    plan.rows = calloc(ROWS, sizeof *plan.rows);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        plan.rows[i] = (fm_plan_row){.sample = i, .subject = i, .label = (int32_t)(i % 2), .fold = -1};
+        x[i * WIDTH] = (float)(i % 5);
+        x[i * WIDTH + 1] = (float)(i % 3);
+    }
+    fm_plan_encode(&plan, &b);
+    save_learnt(0, "plan", &b, false);
+    if (fm_evaluate_local(&plan, x, &e, NULL) != 0 || fm_audit_plan_init(&audit, &plan, NULL) != 0 ||
+        fm_audit_begin(&audit, &figures, NULL) != 0)
+        exit(1);
+    fm_audit_plan_encode(&audit, &b);
+    save_learnt(1, "audit-plan", &b, false);
+    power.rows = audit;
+    fm_power_plan_encode(&power, &b);
+    save_learnt(2, "power-plan", &b, false);
+    fm_evaluation_encode(&e, &b);
+    save_learnt(3, "evaluation", &b, true);
+    fm_audit_encode(&figures, &b);
+    save_learnt(4, "audit", &b, true);
+    fm_buf_put(&b, e.head, e.head_size);
+    save_learnt(5, "head", &b, false);
+    fm_evaluation_fini(&e);
+    fm_audit_fini(&figures);
+    fm_audit_plan_fini(&audit);
+    fm_buf_fini(&b);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -211,5 +269,6 @@ int main(int argc, char **argv)
     study();
     landmarks();
     networks();
+    learning();
     return 0;
 }
