@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "cluster/folds_take.h"
 #include "cluster/rows.h"
 #include "cluster/stage.h"
 
@@ -24,7 +25,7 @@
 
 typedef struct {
     fm_ranks on;
-    const char *plan_path, *out_path;
+    const char *plan_path, *out_path, *folds_dir;
     fm_plan plan;
     fm_evaluation e;
     fm_shared *shared;
@@ -293,6 +294,16 @@ static int train_folds(stage *s, fm_err *err)
     return rc;
 }
 
+/* Folds that an array's jobs trained, when all are there; the final head is then all that is left to train. */
+static int take_folds(stage *s, bool *taken, fm_err *err)
+{
+    int rc = fm_folds_take(&s->on, s->folds_dir, &s->e, taken, err);
+
+    if (rc == 0 && *taken)
+        rc = fm_agree(s->on.comm, s->on.rank == 0 ? fm_evaluation_head(&s->plan, s->x, &s->e, err) : 0, err);
+    return rc;
+}
+
 static int draw(const stage *s, size_t first, size_t count, double *mine, fm_err *err)
 {
     fm_predictions p = fm_evaluation_predictions(&s->e);
@@ -340,9 +351,12 @@ static int work(void *ctx, fm_err *err)
 {
     stage *s = ctx;
     double *resamples = NULL;
+    bool taken = false;
     size_t bytes;
-    int rc = train_folds(s, err);
+    int rc = s->folds_dir ? take_folds(s, &taken, err) : 0;
 
+    if (rc == 0 && !taken)
+        rc = train_folds(s, err);
     if (rc != 0)
         return rc;
     bytes = s->e.bootstrap * FM_METRIC_COUNT * sizeof *resamples;
@@ -366,10 +380,10 @@ static void fini(void *ctx)
     fm_plan_fini(&s->plan);
 }
 
-int fm_evaluate_main(const char *plan_path, const char *out_path)
+int fm_evaluate_main(const char *plan_path, const char *out_path, const char *folds_dir)
 {
     static const fm_stage_course course = {"evaluate", get, work, fini};
-    stage s = {.plan_path = plan_path, .out_path = out_path};
+    stage s = {.plan_path = plan_path, .out_path = out_path, .folds_dir = folds_dir};
 
     return fm_stage_run(&course, &s.on, &s);
 }

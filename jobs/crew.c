@@ -7,6 +7,7 @@
 #include "cluster/audit.h"
 #include "cluster/crew.h"
 #include "cluster/evaluate.h"
+#include "cluster/folds.h"
 #include "cluster/hello.h"
 #include "cluster/power.h"
 #include "jobs/verbs.h"
@@ -26,14 +27,18 @@ int fm_verb_crew(int argc, char **argv)
 
 int fm_verb_stage(int argc, char **argv)
 {
-    const fm_command command = {"stage evaluate PLAN RESULT | stage audit PLAN RESULT | stage power PLAN RESULT | stage hello FILE",
-                                "A rank of a collective stage; started by facemill itself.", NULL, 0, 2, 3};
-    const char *args[3];
+    const fm_command command = {"stage evaluate PLAN RESULT [FOLDS] | stage folds PLAN FOLDS PART PARTS | stage audit PLAN RESULT | stage power PLAN RESULT | stage hello FILE",
+                                "A rank of a collective stage; started by facemill itself.", NULL, 0, 2, 5};
+    const char *args[5];
+    int64_t part, parts;
     fm_err err = FM_ERR_INIT;
     int rc = fm_command_parse(&command, argc, argv, args, &err);
 
     if (rc == 0 && strcmp(args[0], "evaluate") == 0 && args[2])
-        return fm_evaluate_main(args[1], args[2]);
+        return fm_evaluate_main(args[1], args[2], args[3]);
+    if (rc == 0 && strcmp(args[0], "folds") == 0 && args[4] && fm_parse_int(args[4], 1, UINT32_MAX, &parts) &&
+        fm_parse_int(args[3], 0, parts - 1, &part))
+        return fm_folds_main(args[1], args[2], (size_t)part, (size_t)parts);
     if (rc == 0 && strcmp(args[0], "audit") == 0 && args[2])
         return fm_audit_main(args[1], args[2]);
     if (rc == 0 && strcmp(args[0], "power") == 0 && args[2])

@@ -21,6 +21,8 @@
 
 #define STAGE_TRIES 3
 #define PLAN_MAX (4ull << 30)
+#define PLAN_NAME "plan.bin"
+#define FOLDS_NAME "folds"
 
 int fm_road_path(const fm_road *r, const char *name, char out[FM_PATH_MAX], fm_err *err)
 {
@@ -299,7 +301,8 @@ static int check_plan(const fm_plan *plan, fm_err *err)
 /* Run the collective stage until it has written what belongs to this plan. */
 static int run_evaluate(fm_road *r, const fm_plan *plan, const char *plan_path, const char *result, fm_err *err)
 {
-    const char *args[] = {"evaluate", plan_path, result};
+    char folds[FM_PATH_MAX];
+    const char *args[] = {"evaluate", plan_path, result, folds};
     fm_digest digest;
     int rc = fm_plan_digest(plan, &digest, err);
 
@@ -308,8 +311,10 @@ static int run_evaluate(fm_road *r, const fm_plan *plan, const char *plan_path, 
     if ((rc = check_plan(plan, err)) != 0 || (rc = write_plan(plan, plan_path, err)) != 0 ||
         (rc = fm_road_launcher(r, err)) != 0)
         return rc;
+    if ((rc = fm_path_join(folds, sizeof folds, r->run_dir, FOLDS_NAME, err)) != 0)
+        return rc;
     for (int i = 1; i <= STAGE_TRIES; i++) {
-        rc = fm_launcher_stage(r->launcher, args, 3, fm_stop_flag(), err);
+        rc = fm_launcher_stage(r->launcher, args, fm_path_exists(folds) ? 4 : 3, fm_stop_flag(), err);
         if (rc == -EINTR)
             return rc;
         if (read_evaluation(r, result, &digest))
@@ -343,7 +348,7 @@ static int stage_train(fm_road *r, fm_err *err)
     fm_plan plan;
     int rc;
 
-    if (fm_path_join(plan_path, FM_PATH_MAX, r->run_dir, "plan.bin", err) != 0 ||
+    if (fm_path_join(plan_path, FM_PATH_MAX, r->run_dir, PLAN_NAME, err) != 0 ||
         fm_path_join(result, FM_PATH_MAX, r->run_dir, "evaluation.bin", err) != 0 ||
         fm_road_path(r, "head.bin", head, err) != 0)
         return FM_EXIT_FAILED;
@@ -393,4 +398,51 @@ int fm_road_go(fm_road *r, fm_stage last, fm_err *err)
         fm_trace_span(r->trace, 0, 0, stages[i].name, start_us, fm_clock_us() - start_us, r->samples.n);
     }
     return status;
+}
+
+int fm_road_folds_plan(fm_road *r, fm_err *err)
+{
+    char path[FM_PATH_MAX];
+    fm_plan plan;
+    int rc, status = fm_road_go(r, FM_STAGE_BUILD, err);
+
+    if (status != FM_EXIT_DONE)
+        return status;
+    rc = fm_plan_make(&r->study, &r->samples, r->store_dir, r->code, r->faces, &plan, err);
+    if (rc != 0)
+        return rc == -EINVAL ? FM_EXIT_INPUT : FM_EXIT_FAILED;
+    rc = check_plan(&plan, err);
+    if (rc == 0)
+        rc = fm_path_join(path, sizeof path, r->run_dir, PLAN_NAME, err);
+    if (rc == 0)
+        rc = write_plan(&plan, path, err);
+    fm_plan_fini(&plan);
+    return rc == 0 ? FM_EXIT_DONE : rc == -EINVAL ? FM_EXIT_INPUT : FM_EXIT_FAILED;
+}
+
+int fm_road_folds_part(fm_road *r, int64_t part, int64_t parts, fm_err *err)
+{
+    char plan[FM_PATH_MAX], folds[FM_PATH_MAX], number[24], of[24];
+    const char *args[] = {"folds", plan, folds, number, of};
+    int rc = fm_path_join(plan, sizeof plan, r->run_dir, PLAN_NAME, err);
+
+    snprintf(number, sizeof number, "%lld", (long long)part);
+    snprintf(of, sizeof of, "%lld", (long long)parts);
+    if (rc == 0)
+        rc = fm_path_join(folds, sizeof folds, r->run_dir, FOLDS_NAME, err);
+    if (rc == 0 && !fm_path_exists(plan)) {
+        fm_fail(err, -ENOENT, "%s: not there: facemill folds without --part makes it", plan);
+        return FM_EXIT_INPUT;
+    }
+    if (rc == 0)
+        rc = fm_road_launcher(r, err);
+    if (rc != 0)
+        return FM_EXIT_FAILED;
+    for (int i = 1; i <= STAGE_TRIES; i++) {
+        rc = fm_launcher_stage(r->launcher, args, 5, fm_stop_flag(), err);
+        if (rc == 0 || rc == -EINTR)
+            return rc == 0 ? FM_EXIT_DONE : FM_EXIT_STOPPED;
+        fm_warn("folds: try %d of %d failed: %s", i, STAGE_TRIES, err->text);
+    }
+    return FM_EXIT_FAILED;
 }

@@ -74,6 +74,12 @@ void fm_road_close(fm_road *r);
 /* Run all stages up to `last`.  Returns an exit status; err says what went wrong when it is not FM_EXIT_DONE. */
 int fm_road_go(fm_road *r, fm_stage last, fm_err *err);
 
+/* Folds as a job array, between build and train.  Plan: all stages up to the build, then OUT/run/plan.bin.  Part: folds
+ * part, part + parts, ... of that plan into OUT/run/folds, which train takes instead of training them.
+ * Return as fm_road_go. */
+int fm_road_folds_plan(fm_road *r, fm_err *err);
+int fm_road_folds_part(fm_road *r, int64_t part, int64_t parts, fm_err *err);
+
 /* Decide how ranks are started (r->launcher). */
 int fm_road_launcher(fm_road *r, fm_err *err);
 

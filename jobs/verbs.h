@@ -15,6 +15,7 @@ enum {
 
 /* Each takes its own words (argv[0] is the verb) and returns an exit status. */
 int fm_verb_road(int argc, char **argv);        /* run, import, match, build, train, evaluate, report */
+int fm_verb_folds(int argc, char **argv);
 int fm_verb_submit(int argc, char **argv);
 int fm_verb_predict(int argc, char **argv);
 int fm_verb_power(int argc, char **argv);

@@ -126,6 +126,12 @@ int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float 
                        double *values, fm_err *err);
 /* Put them where they belong in e. */
 void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *values);
+/* Folds that another job trained, for one file: every parts-th fold from `part` on.
+ * values  f64, fold after fold, as fm_evaluation_fold left them. */
+void fm_evaluation_part_encode(const fm_evaluation *e, size_t part, size_t parts, const double *values, fm_buf *out);
+/* Place the folds of such bytes; placed u8 [repeats * folds] of these are set to 1.
+ * Errors: -EBADMSG (damaged, cut short, another plan's); e may then hold some of them. */
+int fm_evaluation_part_place(const void *bytes, size_t n, fm_evaluation *e, uint8_t *placed, fm_err *err);
 /* Train the final head on all rows; sets the codes' digest, too, because it sees them all. */
 int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err);
 

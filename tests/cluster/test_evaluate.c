@@ -109,17 +109,17 @@ static bool write_plan(const fm_plan *plan)
 
 static void succeeds(void)
 {
-    CHECK_INT(fm_evaluate_main(getenv("TEST_PLAN"), getenv("TEST_OUT")), 0);
+    CHECK_INT(fm_evaluate_main(getenv("TEST_PLAN"), getenv("TEST_OUT"), getenv("TEST_FOLDS")), 0);
 }
 
 static void is_unusable(void)
 {
-    CHECK_INT(fm_evaluate_main(getenv("TEST_PLAN"), getenv("TEST_OUT")), 3);
+    CHECK_INT(fm_evaluate_main(getenv("TEST_PLAN"), getenv("TEST_OUT"), getenv("TEST_FOLDS")), 3);
 }
 
 static void fails(void)
 {
-    CHECK_INT(fm_evaluate_main(getenv("TEST_PLAN"), getenv("TEST_OUT")), 4);
+    CHECK_INT(fm_evaluate_main(getenv("TEST_PLAN"), getenv("TEST_OUT"), getenv("TEST_FOLDS")), 4);
 }
 
 /* What fm_evaluate_local() gives must be what any of these numbers of ranks gives. */

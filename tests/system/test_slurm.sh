@@ -95,6 +95,15 @@ a_cancelled_job_does_not_come_back() {
     scontrol show job "$job" | grep -q 'Restarts=0' || fail "it was requeued"
 }
 
+folds_as_an_array_give_the_same_bytes() {
+    need
+    export FACEMILL_LOG=info
+    submitted array --nodes 2 --array-folds
+    as_calm array
+    grep -q 'folds: all are there' "$work"/array/log/stage-evaluate.log || fail "the last job trained the folds itself"
+    cmp "$work/array/predictions.tsv" "$work/calm/predictions.tsv" || fail "other predictions"
+}
+
 # Last: what follows has three nodes.
 a_node_that_dies_costs_its_crew_only() {
     need
@@ -107,4 +116,4 @@ a_node_that_dies_costs_its_crew_only() {
 
 cases what_cannot_be_submitted_says_why a_dry_run_prints_the_script_and_leaves_nothing \
     four_nodes_of_two_ranks_give_what_one_rank_gives a_job_that_is_out_of_time_comes_back_and_goes_on \
-    a_cancelled_job_does_not_come_back a_node_that_dies_costs_its_crew_only
+    a_cancelled_job_does_not_come_back folds_as_an_array_give_the_same_bytes a_node_that_dies_costs_its_crew_only
