@@ -367,6 +367,28 @@ static int read_task(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_
     return 0;
 }
 
+/* "$NAME" and "$NAME/below" name a folder that a scheduler makes for each job, such as $SLURM_TMPDIR.  Where the
+ * variable is not set there is no such folder, and segments are written in the store. */
+static int set_scratch(const fm_yaml *y, const yaml_node_t *node, const char *text, fm_study *s, fm_err *err)
+{
+    size_t n = strcspn(text, "/");
+    char name[256];
+    const char *value;
+
+    if (text[0] != '$')
+        return text[0] ? fm_path_join(s->scratch, sizeof s->scratch, s->dir, text, err) : 0;
+    if (n < 2 || n > sizeof name)
+        return fm_yaml_fail(y, node, err, "store: scratch: \"%s\" names no variable; write $NAME or $NAME/folder", text);
+    memcpy(name, text + 1, n - 1);
+    name[n - 1] = '\0';
+    value = getenv(name);
+    if (!value || !*value)
+        return 0;
+    if (value[0] != '/')
+        return fm_yaml_fail(y, node, err, "store: scratch: $%s is \"%s\", which is no absolute path", name, value);
+    return fm_path_join(s->scratch, sizeof s->scratch, value, text[n] ? text + n + 1 : ".", err);
+}
+
 static int read_store(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err)
 {
     struct { bool encrypt; char key_file[FM_PATH_MAX], key_command[1024], scratch[FM_PATH_MAX]; } raw = {false, "", "", ""};
@@ -386,9 +408,7 @@ static int read_store(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm
     memcpy(s->key_command, raw.key_command, sizeof s->key_command);
     if (rc == 0 && raw.key_file[0])
         rc = fm_path_join(s->key_file, sizeof s->key_file, s->dir, raw.key_file, err);
-    if (rc == 0 && raw.scratch[0])
-        rc = fm_path_join(s->scratch, sizeof s->scratch, s->dir, raw.scratch, err);
-    return rc;
+    return rc == 0 ? set_scratch(y, node, raw.scratch, s, err) : rc;
 }
 
 static int read_cluster(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err)

@@ -2,6 +2,7 @@
 #include "tests/check.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "jobs/match.h"
@@ -38,6 +39,31 @@ static void contract_example_is_read(void)
     CHECK_INT(s->evaluate.folds, 10);
     CHECK(s->metrics[0] == '/' && strstr(s->metrics, "/mill.prom"));
     CHECK(s->evaluate.prevalence == 0.02 && s->evaluate.top_k == 3);
+}
+
+static void scratch_may_be_a_variable(void)
+{
+    static const struct { const char *value, *key, *want; } cases[] = {
+        {"/local/job7", "$FM_TEST_SCRATCH", "/local/job7/."}, {"/local/job7", "$FM_TEST_SCRATCH/fm", "/local/job7/fm"},
+        {NULL, "$FM_TEST_SCRATCH", ""}, {"", "$FM_TEST_SCRATCH", ""}, {NULL, "/disk", "/disk"},
+        {"here", "$FM_TEST_SCRATCH", NULL}, {NULL, "$", NULL}, {NULL, "$/x", NULL},
+    };
+    char text[256];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fm_study *s;
+        fm_err err;
+
+        unsetenv("FM_TEST_SCRATCH");
+        if (cases[i].value)
+            setenv("FM_TEST_SCRATCH", cases[i].value, 1);
+        snprintf(text, sizeof text, "name: x\n" COHORT "store: {scratch: %s}\n", cases[i].key);
+        s = load(text, &err);
+        CHECK((s != NULL) == (cases[i].want != NULL));
+        if (s && cases[i].want)
+            CHECK_STR(s->scratch, cases[i].want);
+    }
+    unsetenv("FM_TEST_SCRATCH");
 }
 
 static void mistakes_name_line_and_remedy(void)
@@ -203,6 +229,6 @@ static void matching_is_exact_in_sex_and_band(void)
 }
 
 CHECK_MAIN(CHECK_CASE(contract_example_is_read), CHECK_CASE(mistakes_name_line_and_remedy),
-           CHECK_CASE(choices_and_protocols_are_read),
+           CHECK_CASE(choices_and_protocols_are_read), CHECK_CASE(scratch_may_be_a_variable),
            CHECK_CASE(csv_rows_good_and_bad), CHECK_CASE(folder_and_utkface_names),
            CHECK_CASE(matching_is_exact_in_sex_and_band))

@@ -28,7 +28,7 @@ calm() {
 submitted() {
     name=$1
     shift
-    "$FACEMILL" submit "$study" --ranks-per-node 2 --time 10 --out "$work/$name" --json "$@" >"$work/job.json" 2>"$work/said" ||
+    "$FACEMILL" submit "${file:-$study}" --ranks-per-node 2 --time 10 --out "$work/$name" --json "$@" >"$work/job.json" 2>"$work/said" ||
         { cat "$work/said"; fail "not submitted"; }
     job=$(value "$work/job.json" job)
 }
@@ -104,6 +104,23 @@ folds_as_an_array_give_the_same_bytes() {
     cmp "$work/array/predictions.tsv" "$work/calm/predictions.tsv" || fail "other predictions"
 }
 
+# Open segments are where no other node sees them: what a killed crew had there is made again.
+segments_on_a_local_disk_may_be_lost() {
+    need
+    sed 's/^match/store: {scratch: $LAB_DISK\/facemill}\nmatch/' "$study" >"$faces/disk.yaml"
+    export LAB_DISK="$work/lab/local"
+    file=$faces/disk.yaml
+    submitted disk --nodes 2 --verb build
+    lab_wait 60 some_done disk || fail "the job does not start"
+    [ ! -e "$work/disk/store/open" ] || fail "segments are written in the store"
+    kill -9 $(pgrep -f "facemill crew $work/disk/run/crew.join 1") 2>/dev/null
+    lab_wait 120 over "$job" || { cat "$work"/disk/log/*; fail "job $job does not end"; }
+    grep -q 'crew 1 ended before its work was done' "$work"/disk/log/job-*.log || fail "no crew was lost"
+    calm
+    expect "digest" "$("$FACEMILL" digest "$work/disk")" "$("$FACEMILL" digest "$work/calm")"
+    status 0 "$FACEMILL" verify "$work/disk"
+}
+
 # Last: what follows has three nodes.
 a_node_that_dies_costs_its_crew_only() {
     need
@@ -116,4 +133,5 @@ a_node_that_dies_costs_its_crew_only() {
 
 cases what_cannot_be_submitted_says_why a_dry_run_prints_the_script_and_leaves_nothing \
     four_nodes_of_two_ranks_give_what_one_rank_gives a_job_that_is_out_of_time_comes_back_and_goes_on \
-    a_cancelled_job_does_not_come_back folds_as_an_array_give_the_same_bytes a_node_that_dies_costs_its_crew_only
+    a_cancelled_job_does_not_come_back folds_as_an_array_give_the_same_bytes \
+    segments_on_a_local_disk_may_be_lost a_node_that_dies_costs_its_crew_only
