@@ -185,6 +185,9 @@ install: $B/facemill  ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/facemill/models
 	install -m 755 $B/facemill $(DESTDIR)$(PREFIX)/bin/facemill
 	install -m 644 models/README.md $(wildcard models/*.f32 models/*.tsv) $(DESTDIR)$(PREFIX)/share/facemill/models/
+	install -d $(DESTDIR)$(PREFIX)/share/facemill/modulefiles/facemill
+	sed 's|@PREFIX@|$(abspath $(PREFIX))|; s|@VERSION@|$(VERSION)|' cluster/modulefile \
+	    >$(DESTDIR)$(PREFIX)/share/facemill/modulefiles/facemill/$(VERSION)
 
 clean:  ## remove everything that was built
 	rm -rf build

@@ -22,6 +22,7 @@
 #include "cluster/process.h"
 
 #define SBATCH_MS 60000
+#define RESTARTS_MAX 50         /* a stage that does not fit into the time limit would come back for ever */
 #define WARN_SECONDS 120        /* before the end: to seal segments, and what SLURM's clock is too coarse for */
 
 bool fm_batch_seconds(const char *text, uint64_t *out)
@@ -134,10 +135,10 @@ static void put_body(const fm_batch_spec *s, fm_buf *b)
                   "    wait $child\n"
                   "    status=$?\n"
                   "done\n"
-                  "if [ $status -eq 5 ] && [ \"$again\" ]; then\n"
+                  "if [ $status -eq 5 ] && [ \"$again\" ] && [ ${SLURM_RESTART_COUNT:-0} -lt %d ]; then   # else more time is needed\n"
                   "    scontrol requeue \"$SLURM_JOB_ID\" || echo \"not requeued: submit it again to go on\" >&2\n"
                   "fi\n"
-                  "exit $status\n");
+                  "exit $status\n", RESTARTS_MAX);
 }
 
 /* Directives are lines: a value cannot hold a line's end. */

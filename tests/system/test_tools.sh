@@ -106,6 +106,7 @@ an_installed_program_runs() {
     status 0 "$work/root/opt/f/bin/facemill" --version
     "$work/root/opt/f/bin/facemill" models >"$work/said"
     said "dlib-hog: here"
+    grep -q '^set prefix /opt/f$' "$work"/root/opt/f/share/facemill/modulefiles/facemill/* || fail "no module file for /opt/f"
 }
 
 cases doctor_finds_a_sound_machine_sound doctor_finds_missing_and_damaged_models doctor_finds_mpi_that_cannot_start \
