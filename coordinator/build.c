@@ -261,6 +261,10 @@ static int answer_one(build *b, int wait_ms, fm_err *err)
         rc = fm_server_send(b->server, &from, &reply, err);
     fm_message_fini(&message);
     fm_message_fini(&reply);
+    while (rc == 0 && fm_conversation_notice(b->conversation, &from, &reply)) {
+        rc = fm_server_send(b->server, &from, &reply, err);
+        fm_message_fini(&reply);
+    }
     return rc == 0 ? 1 : rc;
 }
 

@@ -18,6 +18,7 @@
 #include "proto/journal.h"
 
 #define WAIT_MS 1000
+#define WAIT_MIN_MS 100
 #define SILENT_LEASES 4         /* lease timeouts without a word, after which a worker is taken for dead or hung */
 
 int fm_conversation_create(const fm_conversation_spec *spec, fm_conversation **out, fm_err *err)
@@ -240,35 +241,114 @@ static int hello(fm_conversation *c, const fm_peer *from, fm_talker *w, const fm
     return rc == 0 ? fm_catalog_each_segment(c->spec.segments.catalog, add_name, &names, err) : rc;
 }
 
-/* Who works beside this one, in its crew: somebody who may be at a photograph, or at a suspect even. */
-static void look_beside(const fm_conversation *c, const fm_talker *w, bool *somebody, bool *suspect)
+/* The fewer wait, the oftener each may ask. */
+static uint32_t wait_ms(const fm_conversation *c)
 {
-    *somebody = *suspect = false;
+    uint32_t ms = WAIT_MIN_MS + c->here < WAIT_MS ? WAIT_MIN_MS + c->here : WAIT_MS;
+
+    return c->spec.timeout_ms / 4 < ms ? c->spec.timeout_ms / 4 + 1 : ms;
+}
+
+/* Those who work beside somebody. */
+typedef struct {
+    bool somebody, suspect;     /* in its crew: who may be at a photograph, or at a suspect even */
+    uint64_t out;               /* photographs that others have */
+    uint32_t sharing;           /* workers that are given more, itself included */
+} neighbours;
+
+static neighbours look_beside(const fm_conversation *c, const fm_talker *w)
+{
+    neighbours n = {.out = 0};
+
     for (uint32_t i = 0; i < c->n_workers; i++) {
         const fm_talker *other = &c->workers[i];
 
-        if (other == w || other->presence != FM_HERE || other->crew != w->crew || (!other->lease && !other->overdue))
+        if (other->presence != FM_HERE)
             continue;
-        *somebody = true;
-        *suspect = *suspect || other->alone;
+        n.sharing += !other->finishing;
+        if (other == w || (!other->lease && !other->overdue))
+            continue;
+        n.out += other->lease ? other->items : 0;
+        n.somebody = n.somebody || other->crew == w->crew;
+        n.suspect = n.suspect || (other->crew == w->crew && other->alone);
     }
+    return n;
+}
+
+/* Give a worker no more of a shard than its share. */
+static int cut_to_share(fm_conversation *c, uint32_t shard, const neighbours *n, fm_err *err)
+{
+    fm_worklist *p = c->spec.todo;
+    uint32_t share = fm_worklist_share(p, n->out, n->sharing), size = p->end[shard] - p->first[shard];
+    int rc;
+
+    if (size <= share || size - share < share / 2)      /* not for a few that would be left over */
+        return 0;
+    rc = fm_worklist_cut(p, shard, share, err);
+    return rc == 0 ? fm_leases_add(c->leases, 1, err) : rc;
+}
+
+/* Milliseconds that so many photographs take this worker; 0: not known. */
+static double expected_ms(const fm_talker *w, uint32_t n)
+{
+    return w->photographs ? (double)n * (double)w->busy_us / (double)w->photographs / 1000 : 0;
+}
+
+/* How much sooner this worker would be done with another's shard than its holder, who, once late, is taken to need as
+ * long again; 0 or less: no sooner. */
+static double gain_ms(const fm_talker *w, const fm_talker *holder, uint64_t since_ms, uint64_t now_ms)
+{
+    double mine = expected_ms(w, holder->items), elapsed = (double)(now_ms - since_ms);
+    double left = expected_ms(holder, holder->items) - elapsed;
+
+    return mine > 0 ? (left > elapsed ? left : elapsed) - mine : 0;
+}
+
+/* Nothing is queued: help whoever is slowest at what is out, if that helps. */
+static int help_out(fm_conversation *c, fm_talker *w, uint64_t now_ms, bool *granted, uint32_t *shard, fm_err *err)
+{
+    uint32_t out, holder, helped = FM_NOBODY;
+    uint64_t since_ms;
+    double most = 0;
+
+    for (uint32_t i = 0; fm_leases_out(c->leases, i, &out, &holder, &since_ms); i++) {
+        double gain = holder == FM_NOBODY || holder == fm_conversation_holder(c, w)
+                          ? 0 : gain_ms(w, &c->workers[holder], since_ms, now_ms);
+
+        if (gain > most) {
+            most = gain;
+            *shard = out;
+            helped = holder;
+        }
+    }
+    *granted = helped != FM_NOBODY;
+    if (!*granted)
+        return 0;
+    c->twice++;
+    return fm_leases_double(c->leases, *shard, fm_conversation_holder(c, w), now_ms, &w->lease, err);
 }
 
 static int want(fm_conversation *c, fm_talker *w, const fm_message *m, uint64_t now_ms, fm_message *reply, fm_err *err)
 {
-    bool granted = false, somebody, suspect;
+    neighbours beside = look_beside(c, w);
+    bool granted = false, more = !w->finishing && !c->draining && !beside.suspect, had = w->lease != 0;
     uint32_t shard;
     int rc = 0;
 
     (void)m;
     w->overdue = false;
-    look_beside(c, w, &somebody, &suspect);
-    if (w->lease || (!w->finishing && !c->draining && !suspect))
-        rc = fm_leases_grant(c->leases, fm_conversation_holder(c, w), !somebody, now_ms, &granted, &w->lease, &shard, err);
+    if (had || more)
+        rc = fm_leases_grant(c->leases, fm_conversation_holder(c, w), !beside.somebody, now_ms, &granted, &w->lease,
+                             &shard, err);
+    if (rc == 0 && granted && !had)
+        rc = cut_to_share(c, shard, &beside, err);
+    if (rc == 0 && !granted && more)
+        rc = help_out(c, w, now_ms, &granted, &shard, err);
     if (rc != 0)
         return rc;
     if (granted) {
         w->alone = fm_leases_alone(c->leases, shard);
+        w->items = c->spec.todo->end[shard] - c->spec.todo->first[shard];
         fm_message_init(reply, FM_MSG_LEASE);
         reply->lease = w->lease;
         reply->timeout_ms = c->spec.timeout_ms;
@@ -277,7 +357,7 @@ static int want(fm_conversation *c, fm_talker *w, const fm_message *m, uint64_t 
     w->finishing = w->finishing || c->draining || complete(c);
     fm_message_init(reply, w->finishing ? FM_MSG_FINISH : FM_MSG_WAIT);
     if (!w->finishing)
-        reply->timeout_ms = c->spec.timeout_ms / 4 < WAIT_MS ? c->spec.timeout_ms / 4 + 1 : WAIT_MS;
+        reply->timeout_ms = wait_ms(c);
     return 0;
 }
 
@@ -289,6 +369,38 @@ static int beat(fm_conversation *c, fm_talker *w, const fm_message *m, uint64_t 
     fm_message_init(reply, verdict == FM_LEASE_STALE ? FM_MSG_STALE : FM_MSG_ALIVE);
     reply->lease = m->lease;
     return 0;
+}
+
+/* Whoever else was at this shard need not go on. */
+static void tell_the_other(fm_conversation *c, const fm_talker *w, uint32_t shard)
+{
+    uint64_t lease;
+    uint32_t other = fm_leases_other(c->leases, shard, fm_conversation_holder(c, w), &lease);
+
+    if (other == FM_NOBODY)
+        return;
+    c->notices += c->workers[other].notice == 0;
+    c->workers[other].notice = lease;
+    c->workers[other].lease = 0;
+    c->workers[other].overdue = true;
+}
+
+bool fm_conversation_notice(fm_conversation *c, fm_peer *to, fm_message *m)
+{
+    for (uint32_t i = 0; c->notices && i < c->n_workers; i++) {
+        fm_talker *w = &c->workers[i];
+
+        if (!w->notice)
+            continue;
+        fm_message_init(m, FM_MSG_STALE);
+        m->epoch = c->spec.epoch;
+        m->lease = w->notice;
+        *to = w->peer;
+        w->notice = 0;
+        c->notices--;
+        return true;
+    }
+    return false;
 }
 
 static int ack(fm_conversation *c, fm_talker *w, const fm_message *m, uint64_t now_ms, fm_message *reply, fm_err *err)
@@ -307,6 +419,7 @@ static int ack(fm_conversation *c, fm_talker *w, const fm_message *m, uint64_t n
         rc = fm_handout_take(c->spec.todo, &c->spec.segments, w->segment, m, &w->relied_on, err);
         if (rc != 0)
             return rc;
+        tell_the_other(c, w, shard);
         fm_leases_ack(c->leases, m->epoch, m->lease, fm_conversation_holder(c, w));
         w->lease = 0;
         w->photographs += m->n_items;
@@ -394,10 +507,13 @@ static void expired(void *ctx, uint32_t holder, uint32_t shard)
 {
     fm_conversation *c = ctx;
 
-    fm_warn("worker %u of crew %u was silent too long: shard %u goes back", holder, c->workers[holder].crew, shard);
+    bool back = fm_leases_state(c->leases, shard) == FM_SHARD_QUEUED;
+
+    fm_warn("worker %u of crew %u was silent too long: shard %u %s", holder, c->workers[holder].crew, shard,
+            back ? "goes back" : "is left to another");
     c->workers[holder].lease = 0;
     c->workers[holder].overdue = true;
-    c->spec.todo->counts.leases_lost++;
+    c->spec.todo->counts.leases_lost += back;
 }
 
 int fm_conversation_tick(fm_conversation *c, uint64_t now_ms, fm_err *err)

@@ -40,6 +40,10 @@ void fm_conversation_destroy(fm_conversation *c);
 int fm_conversation_hear(fm_conversation *c, const fm_peer *from, const fm_message *message, uint64_t now_ms,
                          fm_message *reply, bool *answered, fm_err *err);
 
+/* Something to say that answers nothing: to whom, and what (fini it).  False: there is nothing.  To be sent as soon as
+ * may be; nothing is wrong when it is lost. */
+bool fm_conversation_notice(fm_conversation *c, fm_peer *to, fm_message *m);
+
 /* Time has passed: leases run out, segments that could not be settled are tried again.  Call it when no message
  * waits, so that a coordinator that was held up itself hears the beats that came meanwhile before it judges.
  * Errors: as fm_conversation_hear. */

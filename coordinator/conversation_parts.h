@@ -22,6 +22,8 @@ typedef struct {
     char host[FM_HOST_WORD];
     uint64_t heard_ms;
     uint64_t lease;                     /* 0: none */
+    uint32_t items;                     /* photographs in it */
+    uint64_t notice;                    /* a lease that it is to be told is over; 0: none */
     bool alone;                         /* the last lease was of a suspect's shard */
     bool overdue;                       /* lost a lease and has not asked for another: may still be at it */
     char journal[FM_SEGMENT_NAME_MAX];
@@ -39,6 +41,7 @@ struct fm_conversation {
     fm_talker *workers;                 /* a worker's place here is its holder number */
     uint32_t n_workers, room_workers, here;
     uint32_t unsettled;                 /* workers not here whose open segments are not settled */
+    uint32_t notices;                   /* workers that have one */
     uint32_t names;                     /* segments named in this epoch */
     uint64_t acked, twice, suspected, condemned;
     uint32_t *retired, n_retired;       /* crews that are given no more */

@@ -31,13 +31,13 @@ typedef struct {
     bool alone;
     uint16_t deaths;        /* while it was alone */
     uint32_t turn;          /* how many leases it has had */
-    uint32_t holder;        /* of the last lease */
+    uint32_t won, holder;   /* DONE: which of them did it, and whose that was */
     uint32_t next;          /* QUEUED and back: the next in its chain */
 } shard_entry;
 
 typedef struct {
-    uint32_t shard;
-    uint64_t deadline_ms;
+    uint32_t shard, turn, holder;
+    uint64_t since_ms, deadline_ms;
 } lease_out;
 
 struct fm_leases {
@@ -165,25 +165,25 @@ static uint32_t take_queued(fm_leases *l, bool undisturbed)
     return undisturbed ? take_first(l, &l->alone_first) : NONE;
 }
 
-static uint64_t number_of(const fm_leases *l, uint32_t shard)
+static uint64_t number_of(uint32_t shard, uint32_t turn)
 {
-    return (uint64_t)l->shards[shard].turn << 32 | shard;
-}
-
-/* Where in out[] this shard is; NONE when it is not leased. */
-static uint32_t find_out(const fm_leases *l, uint32_t shard)
-{
-    for (uint32_t i = 0; i < l->n_out; i++)
-        if (l->out[i].shard == shard)
-            return i;
-    return NONE;
+    return (uint64_t)turn << 32 | shard;
 }
 
 static uint32_t find_holder(const fm_leases *l, uint32_t holder)
 {
     for (uint32_t i = 0; i < l->n_out; i++)
-        if (l->shards[l->out[i].shard].holder == holder)
+        if (l->out[i].holder == holder)
             return i;
+    return NONE;
+}
+
+/* Another lease of the shard that out[i] is of; NONE: that is the only one. */
+static uint32_t find_twin(const fm_leases *l, uint32_t i)
+{
+    for (uint32_t k = 0; k < l->n_out; k++)
+        if (k != i && l->out[k].shard == l->out[i].shard)
+            return k;
     return NONE;
 }
 
@@ -207,6 +207,13 @@ static int room_for_one(fm_leases *l, fm_err *err)
     return 0;
 }
 
+/* One more lease of this shard goes out. */
+static void hand_out(fm_leases *l, uint32_t shard, uint32_t holder, uint64_t now_ms)
+{
+    l->out[l->n_out++] = (lease_out){.shard = shard, .turn = ++l->shards[shard].turn, .holder = holder,
+                                     .since_ms = now_ms, .deadline_ms = now_ms + l->timeout_ms};
+}
+
 int fm_leases_grant(fm_leases *l, uint32_t holder, bool undisturbed, uint64_t now_ms, bool *granted, uint64_t *lease,
                     uint32_t *shard, fm_err *err)
 {
@@ -221,28 +228,69 @@ int fm_leases_grant(fm_leases *l, uint32_t holder, bool undisturbed, uint64_t no
         if (s == NONE)
             return 0;
         move(l, s, FM_LEASE_LEASE);
-        l->shards[s].turn++;
-        l->shards[s].holder = holder;
-        i = l->n_out++;
-        l->out[i].shard = s;
+        i = l->n_out;
+        hand_out(l, s, holder, now_ms);
     }
     l->out[i].deadline_ms = now_ms + l->timeout_ms;
     *granted = true;
     *shard = l->out[i].shard;
-    *lease = number_of(l, l->out[i].shard);
+    *lease = number_of(l->out[i].shard, l->out[i].turn);
     return 0;
+}
+
+bool fm_leases_out(const fm_leases *l, uint32_t at, uint32_t *shard, uint32_t *holder, uint64_t *since_ms)
+{
+    if (at >= l->n_out)
+        return false;
+    *shard = l->out[at].shard;
+    *holder = find_twin(l, at) == NONE && !l->shards[*shard].alone ? l->out[at].holder : NONE;
+    *since_ms = l->out[at].since_ms;
+    return true;
+}
+
+int fm_leases_double(fm_leases *l, uint32_t shard, uint32_t holder, uint64_t now_ms, uint64_t *lease, fm_err *err)
+{
+    int rc = room_for_one(l, err);
+
+    if (rc != 0)
+        return rc;
+    hand_out(l, shard, holder, now_ms);
+    *lease = number_of(shard, l->shards[shard].turn);
+    return 0;
+}
+
+uint32_t fm_leases_other(const fm_leases *l, uint32_t shard, uint32_t holder, uint64_t *lease)
+{
+    for (uint32_t i = 0; i < l->n_out; i++)
+        if (l->out[i].shard == shard && l->out[i].holder != holder) {
+            *lease = number_of(shard, l->out[i].turn);
+            return l->out[i].holder;
+        }
+    return NONE;
+}
+
+/* Where in out[] this lease is; NONE when it is not out. */
+static uint32_t find_lease(const fm_leases *l, uint64_t lease, uint32_t holder)
+{
+    for (uint32_t i = 0; i < l->n_out; i++)
+        if (l->out[i].holder == holder && number_of(l->out[i].shard, l->out[i].turn) == lease)
+            return i;
+    return NONE;
 }
 
 fm_lease_verdict fm_leases_check(const fm_leases *l, uint64_t epoch, uint64_t lease, uint32_t holder, uint32_t *shard)
 {
     uint32_t s = (uint32_t)lease;
     const shard_entry *e = s < l->n_shards ? &l->shards[s] : NULL;
+    bool won;
 
-    if (epoch != l->epoch || !e || e->turn == 0 || number_of(l, s) != lease || e->holder != holder ||
-        (e->state != FM_SHARD_LEASED && e->state != FM_SHARD_DONE))
+    if (epoch != l->epoch || !e)
+        return FM_LEASE_STALE;
+    won = e->state == FM_SHARD_DONE && e->holder == holder && e->won && number_of(s, e->won) == lease;
+    if (!won && find_lease(l, lease, holder) == NONE)
         return FM_LEASE_STALE;
     *shard = s;
-    return e->state == FM_SHARD_DONE ? FM_LEASE_AGAIN : FM_LEASE_OK;
+    return won ? FM_LEASE_AGAIN : FM_LEASE_OK;
 }
 
 fm_lease_verdict fm_leases_beat(fm_leases *l, uint64_t epoch, uint64_t lease, uint32_t holder, uint64_t now_ms)
@@ -251,7 +299,7 @@ fm_lease_verdict fm_leases_beat(fm_leases *l, uint64_t epoch, uint64_t lease, ui
     fm_lease_verdict v = fm_leases_check(l, epoch, lease, holder, &shard);
 
     if (v == FM_LEASE_OK)
-        l->out[find_out(l, shard)].deadline_ms = now_ms + l->timeout_ms;
+        l->out[find_lease(l, lease, holder)].deadline_ms = now_ms + l->timeout_ms;
     return v == FM_LEASE_AGAIN ? FM_LEASE_OK : v;
 }
 
@@ -260,11 +308,27 @@ fm_lease_verdict fm_leases_ack(fm_leases *l, uint64_t epoch, uint64_t lease, uin
     uint32_t shard;
     fm_lease_verdict v = fm_leases_check(l, epoch, lease, holder, &shard);
 
-    if (v == FM_LEASE_OK) {
-        drop_out(l, find_out(l, shard));
-        move(l, shard, FM_LEASE_ACK);
-    }
+    if (v != FM_LEASE_OK)
+        return v;
+    for (uint32_t i = l->n_out; i > 0; i--)     /* both, when it was handed out twice */
+        if (l->out[i - 1].shard == shard)
+            drop_out(l, i - 1);
+    l->shards[shard].won = (uint32_t)(lease >> 32);
+    l->shards[shard].holder = holder;
+    move(l, shard, FM_LEASE_ACK);
     return v;
+}
+
+/* A lease is over without an acknowledgement; its shard goes back unless somebody else has it too. */
+static bool end_lease(fm_leases *l, uint32_t i, fm_lease_event event)
+{
+    uint32_t shard = l->out[i].shard;
+    bool back = find_twin(l, i) == NONE;
+
+    drop_out(l, i);
+    if (back)
+        put_back(l, shard, event);
+    return back;
 }
 
 uint32_t fm_leases_expire(fm_leases *l, uint64_t now_ms, void (*expired)(void *ctx, uint32_t holder, uint32_t shard),
@@ -273,16 +337,15 @@ uint32_t fm_leases_expire(fm_leases *l, uint64_t now_ms, void (*expired)(void *c
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < l->n_out;) {
-        uint32_t shard = l->out[i].shard;
+        lease_out out = l->out[i];
 
-        if (l->out[i].deadline_ms > now_ms) {
+        if (out.deadline_ms > now_ms) {
             i++;
             continue;
         }
-        drop_out(l, i);
-        put_back(l, shard, FM_LEASE_EXPIRE);
+        end_lease(l, i, FM_LEASE_EXPIRE);
         if (expired)
-            expired(ctx, l->shards[shard].holder, shard);
+            expired(ctx, out.holder, out.shard);
         n++;
     }
     return n;
@@ -290,14 +353,9 @@ uint32_t fm_leases_expire(fm_leases *l, uint64_t now_ms, void (*expired)(void *c
 
 bool fm_leases_give_up(fm_leases *l, uint32_t holder)
 {
-    uint32_t i = find_holder(l, holder), shard;
+    uint32_t i = find_holder(l, holder);
 
-    if (i == NONE)
-        return false;
-    shard = l->out[i].shard;
-    drop_out(l, i);
-    put_back(l, shard, FM_LEASE_GIVE_UP);
-    return true;
+    return i != NONE && end_lease(l, i, FM_LEASE_GIVE_UP);
 }
 
 void fm_leases_lose(fm_leases *l, uint32_t shard)

@@ -15,6 +15,9 @@
  * A shard can be set alone: it is then handed out last, and only to a holder beside
  * whom nobody works, so that it is clear whose fault a death is.
  *
+ * A leased shard can be handed out a second time, to whoever may be done sooner: both leases are good, and the first
+ * acknowledgement ends the other.  It goes back when neither is left.
+ *
  * A lease's number holds its shard and the how-manieth lease of that shard it
  * is; numbers of another epoch or of an earlier lease are stale.  A shard counts
  * as done once, however often it is acknowledged.
@@ -50,7 +53,7 @@ typedef enum {
 
 typedef struct fm_leases fm_leases;
 
-/* All shards 0 .. n_shards-1 queued.  Memory: 16 bytes a shard.  Errors: -ENOMEM. */
+/* All shards 0 .. n_shards-1 queued.  Memory: 20 bytes a shard.  Errors: -ENOMEM. */
 int fm_leases_create(uint32_t n_shards, uint64_t epoch, uint32_t timeout_ms, fm_leases **out, fm_err *err);
 void fm_leases_destroy(fm_leases *leases);
 
@@ -61,6 +64,14 @@ void fm_leases_destroy(fm_leases *leases);
 int fm_leases_grant(fm_leases *l, uint32_t holder, bool undisturbed, uint64_t now_ms, bool *granted, uint64_t *lease,
                     uint32_t *shard, fm_err *err);
 
+/* Whose the lease at place `at` is (0, 1, ... in no order), of which shard and since when; false: there are fewer.
+ * *holder  UINT32_MAX: the shard must not be handed out again, it is alone or twice out. */
+bool fm_leases_out(const fm_leases *l, uint32_t at, uint32_t *shard, uint32_t *holder, uint64_t *since_ms);
+/* A second lease of such a shard, for a holder that has none.  Errors: -ENOMEM. */
+int fm_leases_double(fm_leases *l, uint32_t shard, uint32_t holder, uint64_t now_ms, uint64_t *lease, fm_err *err);
+/* Who else has this shard, under which lease; UINT32_MAX: nobody. */
+uint32_t fm_leases_other(const fm_leases *l, uint32_t shard, uint32_t holder, uint64_t *lease);
+
 /* The holder still works: its deadline moves.  OK or STALE. */
 fm_lease_verdict fm_leases_beat(fm_leases *l, uint64_t epoch, uint64_t lease, uint32_t holder, uint64_t now_ms);
 
@@ -70,11 +81,11 @@ fm_lease_verdict fm_leases_check(const fm_leases *l, uint64_t epoch, uint64_t le
 /* The shard is done.  As fm_leases_check. */
 fm_lease_verdict fm_leases_ack(fm_leases *l, uint64_t epoch, uint64_t lease, uint32_t holder);
 
-/* Shards whose deadline has passed go back.
+/* Leases whose deadline has passed are over.
  * expired  called for each, with the holder that lost it; may be NULL. */
 uint32_t fm_leases_expire(fm_leases *l, uint64_t now_ms, void (*expired)(void *ctx, uint32_t holder, uint32_t shard),
                           void *ctx);
-/* What this holder holds goes back.  True when it held something. */
+/* What this holder holds is over.  True when a shard went back. */
 bool fm_leases_give_up(fm_leases *l, uint32_t holder);
 /* A done shard has to be done again.  Which shards that are is the catalog's to say: what a lost segment
  * held may be what another worker's acknowledgement relied on. */

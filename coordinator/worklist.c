@@ -8,8 +8,8 @@
  *
  * Shards shrink towards the end of the list (guided self-scheduling, Polychronopoulos
  * and Kuck 1987), so that workers finish together.  How many workers will come is
- * not known yet, so they shrink as for WORKERS_GUESSED; with more workers the last
- * round is a little uneven, with fewer it is finer than it need be.  Always: the
+ * not known yet, so they shrink as for WORKERS_GUESSED; when they are handed out, and
+ * the workers are known, they are cut to what each should get.  Always: the
  * counts follow from the photographs' flags, through add() only. */
 #include "coordinator/worklist.h"
 
@@ -26,6 +26,9 @@
 
 #define SHARD_MAX 64            /* photographs: some seconds of work */
 #define SHARD_MIN 8             /* one batch of the encoder */
+#define SHARE_MIN 4             /* of the last ones: half a batch, but nobody waits long for it */
+#define SHARES 4                /* of what is left, for each worker: one at a third of the others' speed ends its share before
+                                   the others have done the rest */
 #define WORKERS_GUESSED 16
 #define SHARD_PATH_BYTES (FM_MESSAGE_MAX / 2)
 #define ITEM_BYTES 64           /* of a message, beside path and segment name; more than it takes */
@@ -244,6 +247,29 @@ int fm_worklist_split(fm_worklist *p, uint32_t shard, uint32_t place, fm_err *er
     return 0;
 }
 
+int fm_worklist_cut(fm_worklist *p, uint32_t shard, uint32_t keep, fm_err *err)
+{
+    int rc = room_for_shards(p, 1, err);
+    uint32_t end = p->end[shard];
+
+    if (rc != 0)
+        return rc;
+    p->end[shard] = p->first[shard] + keep;
+    add_shard(p, p->end[shard], end);
+    return 0;
+}
+
+uint32_t fm_worklist_share(const fm_worklist *p, uint64_t out, uint32_t workers)
+{
+    uint64_t left = p->counts.photographs - p->counts.done, share;
+
+    if (p->fixed)
+        return UINT32_MAX;
+    left = left > out ? left - out : 0;
+    share = left / (SHARES * (uint64_t)(workers ? workers : 1));
+    return share < SHARE_MIN ? SHARE_MIN : share > SHARD_MAX ? SHARD_MAX : (uint32_t)share;
+}
+
 uint32_t fm_worklist_place(const fm_worklist *p, uint32_t shard, uint64_t item)
 {
     uint32_t low = p->first[shard], high = p->end[shard];
@@ -300,6 +326,7 @@ int fm_worklist_create(const fm_build_spec *spec, fm_catalog *catalog, fm_workli
     p->encoder = spec->encoder;
     p->max_bytes = spec->recipe->max_bytes;
     p->counts.photographs = p->n;
+    p->fixed = spec->shard_size != 0;
     rc = fm_recipe_digest(spec->recipe, &p->recipe, err);
     for (uint32_t i = 0; rc == 0 && i < p->n; i++) {
         rc = plan_one(p, catalog, spec->paranoid, i, err);

@@ -31,6 +31,7 @@ typedef struct {
     uint32_t n_todo;
     uint32_t *first, *end;          /* [n_shards] shard s is todo[first[s]] .. todo[end[s] - 1] */
     uint32_t n_shards, room_shards;
+    bool fixed;                     /* shards are as large as the study says */
     fm_build_counts counts;         /* of the list as it stands; seconds, leases, crews and workers are others' */
 } fm_worklist;
 
@@ -56,6 +57,12 @@ void fm_worklist_undo(fm_worklist *p, uint32_t item);
  * place  of the photograph in the shard, from 0.
  * Errors: -ENOMEM (nothing changed). */
 int fm_worklist_split(fm_worklist *p, uint32_t shard, uint32_t place, fm_err *err);
+/* The shard keeps so many of its photographs; the rest become a shard at the end of the list.  Errors: -ENOMEM. */
+int fm_worklist_cut(fm_worklist *p, uint32_t shard, uint32_t keep, fm_err *err);
+/* How many photographs a worker should be given now: fewer the nearer the end, so that all finish together (guided
+ * self-scheduling).  UINT32_MAX: whole shards, because the study says how large they are.
+ * out  photographs that are handed out already; workers  how many share what is left. */
+uint32_t fm_worklist_share(const fm_worklist *p, uint64_t out, uint32_t workers);
 /* Which of the shard's photographs this is; UINT32_MAX: none. */
 uint32_t fm_worklist_place(const fm_worklist *p, uint32_t shard, uint64_t item);
 

@@ -83,6 +83,8 @@ static void ask(world *w, actor *a)
         m.acks[i] = (fm_ack_item){.item = a->items[i], .size_bytes = 1, .image = memory.image[a->items[i]],
                                   .mtime_ns = 1, .reason = FM_USED, .photo_made = a->made[i][0],
                                   .code_made = a->made[i][1]};
+    if (a->phase == ACKING)         /* so that ranks are known to be of different speed, and help each other at the end */
+        fm_message_add_span(&m, &(fm_span){FM_SPAN_CHIP, 0, 1000 + 200000 * roll(w, 2), a->n_items}, NULL);
     post(w, a->who, false, &m);
     fm_message_fini(&m);
     a->ask_ms = w->now + AGAIN_MS;

@@ -32,6 +32,52 @@ static grant ask(fm_leases *l, uint32_t holder, uint64_t now)
     return g;
 }
 
+static void two_leases_of_one_shard(void)
+{
+    fm_leases *l;
+    grant a;
+    uint64_t second, other, since;
+    uint32_t shard, holder;
+
+    for (int first_wins = 0; first_wins < 2; first_wins++) {
+        REQUIRE(fm_leases_create(1, 9, 100, &l, NULL) == 0);
+        a = ask(l, 1, 5);
+        CHECK(fm_leases_out(l, 0, &shard, &holder, &since) && shard == 0 && holder == 1 && since == 5);
+        CHECK(!fm_leases_out(l, 1, &shard, &holder, &since));
+        REQUIRE(fm_leases_double(l, 0, 2, 20, &second, NULL) == 0);
+        CHECK(second != a.lease && ask(l, 2, 30).lease == second);
+        CHECK(fm_leases_out(l, 0, &shard, &holder, &since) && holder == UINT32_MAX);    /* not a third time */
+        CHECK_INT(fm_leases_beat(l, 9, a.lease, 1, 90), FM_LEASE_OK);
+        CHECK_INT(fm_leases_ack(l, 9, a.lease, 2), FM_LEASE_STALE);
+        CHECK(fm_leases_other(l, 0, 1, &other) == 2 && other == second);
+        CHECK_INT(fm_leases_ack(l, 9, first_wins ? a.lease : second, first_wins ? 1 : 2), FM_LEASE_OK);
+        CHECK_INT(fm_leases_ack(l, 9, first_wins ? a.lease : second, first_wins ? 1 : 2), FM_LEASE_AGAIN);
+        CHECK_INT(fm_leases_ack(l, 9, first_wins ? second : a.lease, first_wins ? 2 : 1), FM_LEASE_STALE);
+        CHECK_INT(fm_leases_count(l, FM_SHARD_DONE), 1);
+        CHECK(fm_leases_deadline(l) == UINT64_MAX && fm_leases_other(l, 0, 1, &other) == UINT32_MAX);
+        fm_leases_destroy(l);
+    }
+}
+
+/* It goes back when neither is left. */
+static void the_last_of_two_leases_gives_back(void)
+{
+    fm_leases *l;
+    uint64_t second;
+
+    REQUIRE(fm_leases_create(1, 9, 100, &l, NULL) == 0);
+    ask(l, 1, 0);
+    REQUIRE(fm_leases_double(l, 0, 2, 50, &second, NULL) == 0);
+    CHECK_INT((int)fm_leases_expire(l, 120, NULL, NULL), 1);
+    CHECK_INT(fm_leases_state(l, 0), FM_SHARD_LEASED);
+    CHECK_INT(fm_leases_beat(l, 9, second, 2, 120), FM_LEASE_OK);
+    CHECK(!fm_leases_give_up(l, 1));
+    CHECK(fm_leases_give_up(l, 2));
+    CHECK_INT(fm_leases_state(l, 0), FM_SHARD_QUEUED);
+    CHECK_INT(fm_leases_ack(l, 9, second, 2), FM_LEASE_STALE);
+    fm_leases_destroy(l);
+}
+
 static void a_shard_from_queue_to_done(void)
 {
     fm_leases *l;
@@ -197,5 +243,6 @@ static void random_histories_end(void)
     }
 }
 
-CHECK_MAIN(CHECK_CASE(the_table), CHECK_CASE(a_shard_from_queue_to_done), CHECK_CASE(fences),
+CHECK_MAIN(CHECK_CASE(the_table), CHECK_CASE(two_leases_of_one_shard),
+           CHECK_CASE(the_last_of_two_leases_gives_back), CHECK_CASE(a_shard_from_queue_to_done), CHECK_CASE(fences),
            CHECK_CASE(back_comes_first), CHECK_CASE(alone_comes_last), CHECK_CASE(random_histories_end))
