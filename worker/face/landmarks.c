@@ -1,5 +1,7 @@
 /* A packed predictor keeps each cascade level's splits and leaves in flat
- * arrays.  Arithmetic follows dlib (image_processing/shape_predictor.h): shapes
+ * arrays.  A face needs 4 MB of the 70 MB of leaves, at places that its pixels
+ * decide, and waits for memory.  So a level's trees are all descended first, and
+ * each leaf is fetched as soon as it is known; they lie on whole cache lines.  Arithmetic follows dlib (image_processing/shape_predictor.h): shapes
  * in single precision, transforms in double, products fused as compilers fuse
  * them there, so that landmarks round to the same pixels. */
 #include "worker/face/landmarks.h"
@@ -13,10 +15,12 @@
 #include "base/dat.h"
 #include "worker/face/similarity.h"
 
-#define MAGIC 0x314b4d4cu       /* "LMK1" */
+#define MAGIC 0x324b4d4cu       /* "LMK2" */
+#define LINE 64                 /* bytes of a cache line */
 #define POINTS_MAX 68
 #define DEPTH_MAX 12
 #define FEATURES_MAX 65535
+#define TREES_AHEAD 512
 #define FAR (-(1 << 24))        /* 16 times the longest side of an image, outside it */
 
 typedef struct {
@@ -31,7 +35,7 @@ typedef struct {
 
 /* After the header, each part 64-byte aligned: shape f32 [2 points]; per level:
  * anchors u16 [features], deltas f32 [features][2], splits [trees][2^depth - 1],
- * leaves f32 [trees][2^depth][2 points]. */
+ * leaves f32 [trees][2^depth][leaf_floats]. */
 typedef struct {
     const uint16_t *anchors;
     const float *deltas;
@@ -50,6 +54,12 @@ static size_t aligned(size_t n)
     return (n + 63) & ~(size_t)63;
 }
 
+/* A leaf's two numbers for each point, and zeros to the end of a cache line. */
+static size_t leaf_floats(const header *h)
+{
+    return aligned(2 * h->points * sizeof(float)) / sizeof(float);
+}
+
 typedef struct {
     size_t anchors, deltas, splits, leaves, total;      /* offsets in a level, its size */
 } layout;
@@ -63,7 +73,7 @@ static layout layout_of(const header *h)
     l.deltas = aligned(h->features * sizeof(uint16_t));
     l.splits = l.deltas + aligned(h->features * 2 * sizeof(float));
     l.leaves = l.splits + aligned(h->trees * (leaves - 1) * sizeof(split));
-    l.total = l.leaves + aligned(h->trees * leaves * 2 * h->points * sizeof(float));
+    l.total = l.leaves + h->trees * leaves * leaf_floats(h) * sizeof(float);
     return l;
 }
 
@@ -114,7 +124,7 @@ static bool read_tree(fm_reader *r, const header *h, split *splits, float *leave
     if (fm_dat_count(r, 4) != n_leaves)
         return false;
     for (size_t i = 0; i < n_leaves; i++)
-        read_column(r, 2 * h->points, leaves + i * 2 * h->points);
+        read_column(r, 2 * h->points, leaves + i * leaf_floats(h));
     return !r->failed;
 }
 
@@ -134,7 +144,7 @@ static bool read_sizes(fm_reader r, header *h)
 static bool skip_forests(fm_reader *r, const header *h)
 {
     split splits[1 << DEPTH_MAX];
-    float *leaves = malloc(((size_t)1 << h->depth) * 2 * h->points * sizeof *leaves);
+    float *leaves = malloc(((size_t)1 << h->depth) * leaf_floats(h) * sizeof *leaves);
     bool ok = leaves && fm_dat_count(r, 16) == h->levels;
 
     for (uint32_t i = 0; ok && i < h->levels; i++) {
@@ -190,7 +200,7 @@ static bool read_forests(fm_reader *r, const header *h, uint8_t *levels)
 
         ok = fm_dat_count(r, 16) == h->trees;
         for (uint32_t t = 0; ok && t < h->trees; t++)
-            ok = read_tree(r, h, splits + t * (n_leaves - 1), leaves + t * n_leaves * 2 * h->points);
+            ok = read_tree(r, h, splits + t * (n_leaves - 1), leaves + t * n_leaves * leaf_floats(h));
         for (size_t s = 0; ok && s < h->trees * (n_leaves - 1); s++)
             ok = splits[s].first < h->features && splits[s].second < h->features;
     }
@@ -331,20 +341,36 @@ static void features(const fm_landmarks *l, const stage *s, const fm_image *imag
     }
 }
 
-static void descend(const fm_landmarks *l, const stage *s, const float *values, float *shape)
+/* The leaf of one tree, on its way to the cache. */
+static const float *descend(const fm_landmarks *l, const stage *s, uint32_t tree, const float *values)
 {
-    uint32_t n_splits = (1u << l->h.depth) - 1, n = 2 * l->h.points;
+    uint32_t n_splits = (1u << l->h.depth) - 1, i = 0;
+    const split *splits = s->splits + (size_t)tree * n_splits;
+    size_t n = leaf_floats(&l->h);
+    const float *leaf;
 
-    for (uint32_t t = 0; t < l->h.trees; t++) {
-        const split *splits = s->splits + (size_t)t * n_splits;
-        const float *leaf;
-        uint32_t i = 0;
+    for (uint32_t d = 0; d < l->h.depth; d++)
+        i = 2 * i + 2 - (values[splits[i].first] - values[splits[i].second] > splits[i].threshold);
+    leaf = s->leaves + ((size_t)tree * (n_splits + 1) + (i - n_splits)) * n;
+    for (size_t k = 0; k < n; k += LINE / sizeof *leaf)
+        __builtin_prefetch(leaf + k);
+    return leaf;
+}
 
-        while (i < n_splits)
-            i = 2 * i + (values[splits[i].first] - values[splits[i].second] > splits[i].threshold ? 1 : 2);
-        leaf = s->leaves + ((size_t)t * (n_splits + 1) + (i - n_splits)) * n;
-        for (uint32_t k = 0; k < n; k++)
-            shape[k] += leaf[k];
+/* TREES_AHEAD leaves are no more than the second-level cache holds. */
+static void move_shape(const fm_landmarks *l, const stage *s, const float *values, float *shape)
+{
+    const float *leaves[TREES_AHEAD];
+    uint32_t n = 2 * l->h.points;
+
+    for (uint32_t from = 0; from < l->h.trees; from += TREES_AHEAD) {
+        uint32_t trees = l->h.trees - from < TREES_AHEAD ? l->h.trees - from : TREES_AHEAD;
+
+        for (uint32_t t = 0; t < trees; t++)
+            leaves[t] = descend(l, s, from + t, values);
+        for (uint32_t t = 0; t < trees; t++)
+            for (uint32_t k = 0; k < n; k++)
+                shape[k] += leaves[t][k];
     }
 }
 
@@ -356,7 +382,7 @@ void fm_landmarks_find(const fm_landmarks *l, const fm_image *image, const fm_fa
     memcpy(shape, l->shape, 2 * l->h.points * sizeof *shape);
     for (uint32_t i = 0; i < l->h.levels; i++) {
         features(l, &l->stages[i], image, &t, shape, values);
-        descend(l, &l->stages[i], values, shape);
+        move_shape(l, &l->stages[i], values, shape);
     }
     for (uint32_t i = 0; i < l->h.points; i++)
         points[i] = pixel_of(&t, shape[2 * i], shape[2 * i + 1]);
