@@ -27,6 +27,7 @@
 #include "cluster/job.h"
 #include "cluster/spread.h"
 #include "proto/join.h"
+#include "worker/image/isolate.h"
 #include "worker/worker.h"
 
 #define JOIN_WAIT_MS 60000
@@ -126,9 +127,10 @@ static int get_join(const char *path, int rank, fm_join *join, fm_err *err)
     return rc;
 }
 
-static int run_worker(const fm_join *join, const fm_models *models, uint32_t crew, int rank, fm_err *err)
+static int run_worker(const fm_join *join, const fm_models *models, fm_isolate *isolate, uint32_t crew, int rank,
+                      fm_err *err)
 {
-    fm_worker_spec spec = {.join = join, .models = models, .crew = crew, .rank = (uint32_t)rank, .stop = &stop};
+    fm_worker_spec spec = {.join = join, .models = models, .isolate = isolate, .crew = crew, .rank = (uint32_t)rank, .stop = &stop};
 
     return fm_worker_run(&spec, err);
 }
@@ -138,13 +140,16 @@ int fm_crew_main(const char *join_file, uint32_t crew)
     static fm_join join;    /* several paths long */
     const fm_models *models = NULL;
     fm_spread *spread = NULL;
+    fm_isolate *isolate = NULL;
     fm_err err = FM_ERR_INIT;
     char what[32];
     int rank = 0, rc;
 
     catch_signals();
     snprintf(what, sizeof what, "crew %u", crew);
-    rc = fm_job_begin(what, &rank, &err);
+    rc = fm_isolate_start(&isolate, &err);
+    if (rc == 0)
+        rc = fm_job_begin(what, &rank, &err);
     if (rc != 0) {
         fm_error("%s", err.text);
         return EXIT_FAILED;
@@ -154,12 +159,13 @@ int fm_crew_main(const char *join_file, uint32_t crew)
         rc = fm_spread_models(MPI_COMM_WORLD, &join, &spread, &models, &err);
     if (rc != 0 && rc != -ECANCELED && rank == 0 && !stop)
         fm_error("%s", err.text);
-    if (rc == 0 && (rc = run_worker(&join, models, crew, rank, &err)) != 0) {
+    if (rc == 0 && (rc = run_worker(&join, models, isolate, crew, rank, &err)) != 0) {
         fm_error("%s", err.text);
         fm_job_abort(EXIT_FAILED);
     }
     sodium_memzero(&join, sizeof join);
     fm_spread_destroy(spread);
+    fm_isolate_end(isolate);
     fm_job_end();
     if (stop)
         return EXIT_STOPPED;

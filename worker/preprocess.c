@@ -15,12 +15,12 @@
 #include "worker/face/chip.h"
 #include "worker/face/detector.h"
 #include "worker/face/pyramid.h"
-#include "worker/image/decode.h"
 
 struct fm_preprocessor {
     fm_recipe recipe;
     const fm_landmarks *landmarks;
     fm_detector *detector;
+    fm_isolate *isolate;    /* borrowed; NULL: decode here */
 };
 
 int fm_preprocessor_create(const fm_recipe *recipe, const fm_models *models, fm_preprocessor **out, fm_err *err)
@@ -54,6 +54,11 @@ void fm_preprocessor_destroy(fm_preprocessor *p)
     free(p);
 }
 
+void fm_preprocessor_isolate(fm_preprocessor *p, fm_isolate *isolate)
+{
+    p->isolate = isolate;
+}
+
 /* The photograph is left out, and why. */
 static void leave_out(fm_photo *photo, fm_reason reason, const char *why)
 {
@@ -61,15 +66,15 @@ static void leave_out(fm_photo *photo, fm_reason reason, const char *why)
     snprintf(photo->detail, sizeof photo->detail, "%s", why);
 }
 
-/* 0, also for a photograph that has no image (photo->reason then says so); -ENOMEM. */
-static int decode(const fm_recipe *recipe, const uint8_t *bytes, size_t n, fm_image *image, fm_photo *photo, fm_err *err)
+/* 0, also for a photograph that has no image (photo->reason then says so); -ENOMEM, -EIO. */
+static int decode(const fm_preprocessor *p, const uint8_t *bytes, size_t n, fm_image *image, fm_photo *photo, fm_err *err)
 {
-    fm_decode_limits limits = {recipe->max_pixels, recipe->strict};
+    fm_decode_limits limits = {p->recipe.max_pixels, p->recipe.strict};
     fm_decode_info info;
     fm_err why = FM_ERR_INIT;
-    int rc = fm_image_decode(bytes, n, &limits, image, &info, &why);
+    int rc = fm_isolate_decode(p->isolate, bytes, n, &limits, image, &info, &why);
 
-    if (rc == -ENOMEM)
+    if (rc == -ENOMEM || rc == -EIO)
         return fm_fail(err, rc, "%s", why.text);
     photo->format = info.format == FM_FORMAT_JPEG  ? FM_PHOTO_JPEG
                     : info.format == FM_FORMAT_PNG ? FM_PHOTO_PNG
@@ -225,7 +230,7 @@ int fm_preprocess(fm_preprocessor *p, const uint8_t *bytes, size_t n, fm_photo *
     int rc;
 
     photo.upsample = p->recipe.upsample;
-    rc = decode(&p->recipe, bytes, n, &image, &photo, err);
+    rc = decode(p, bytes, n, &image, &photo, err);
     if (rc == 0 && photo.reason == FM_USED)
         rc = double_image(&p->recipe, &image, &photo, err);
     if (rc == 0 && photo.reason == FM_USED)

@@ -15,6 +15,7 @@
 
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "storage/photo.h"
 
@@ -158,6 +159,10 @@ static int make_photo(const shard_work *s, const char *path, const fm_buf *bytes
     fm_spans_join(s->tools->spans, FM_SPAN_CHIP, start, 1);
     if (rc != 0)
         return rc;
+    if (photo->reason == FM_CRASHED) {
+        fm_warn("a photograph is left out as crashed, the ledger names it: %s", photo->detail);
+        return 0;
+    }
     fm_photo_encode(photo, &payload);
     fm_key_photo(&ack->image, &s->tools->recipe, &key);
     if (payload.failed)

@@ -205,6 +205,8 @@ static int set_up(worker *w, const fm_message *welcome, fm_err *err)
     if (rc == 0)
         rc = fm_preprocessor_create(&welcome->recipe, w->spec->models, &w->preprocessor, err);
     if (rc == 0)
+        fm_preprocessor_isolate(w->preprocessor, w->spec->isolate);
+    if (rc == 0)
         rc = fm_recipe_digest(&welcome->recipe, &w->tools.recipe, err);
     if (rc != 0)
         return rc;

@@ -9,11 +9,13 @@
 
 #include "base/err.h"
 #include "proto/join.h"
+#include "worker/image/isolate.h"
 #include "worker/models.h"
 
 typedef struct {
     const fm_join *join;            /* borrowed, as the models */
     const fm_models *models;
+    fm_isolate *isolate;            /* where photographs are decoded; borrowed; NULL: in this process */
     uint32_t crew, rank;
     uint64_t segment_bytes;         /* payload from which a segment is full; 0: 1 GiB */
     const volatile sig_atomic_t *stop;  /* set by a signal handler: give the lease back, seal, leave; may be NULL */

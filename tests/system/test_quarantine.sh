@@ -55,6 +55,25 @@ one_that_hangs_is_left_out_as_timed_out() {
     quarantined hang hang timed_out "max_seconds: 2"
 }
 
+# Its decoder dies of it, and the rank goes on: no crew is lost, nor a build that nobody could start a crew of again.
+one_that_kills_its_decoder_costs_no_worker() {
+    size=$(stat -c %s "$faces/$victim")
+    same=$(find "$faces/cases" "$faces/controls" -size "${size}c" | wc -l)
+    study decoder
+    FACEMILL_FAULT=decode@$size:1:kill status 0 "$FACEMILL" build "$faces/decoder.yaml" --ranks 2 --json
+    grep -q "left out as crashed" "$faces/out-decoder/log/crew-0.log" || fail "the log does not say so"
+    cp "$work/said" "$work/decoder.json"
+    expect "photographs left out as crashed" "$(left_out "$work/decoder.json" crashed)" "$same"
+    expect "crews lost" "$(value "$work/decoder.json" build.crews_lost)" 0
+    [ "$same" -ne 1 ] || expect "digest" "$("$FACEMILL" digest "$faces/out-decoder")" "$without"
+    status 0 "$FACEMILL" build "$faces/decoder.yaml" --ranks 2 --paranoid
+    study hand
+    FACEMILL_FAULT=decode@$size:1:kill status 0 mpirun --oversubscribe -n 2 "$FACEMILL" build "$faces/hand.yaml"
+    [ "$same" -ne 1 ] || expect "digest" "$("$FACEMILL" digest "$faces/out-hand")" "$without"
+    status 0 "$FACEMILL" build "$faces/hand.yaml" --ranks 2 --paranoid
+    expect "digest" "$("$FACEMILL" digest "$faces/out-hand")" "$("$FACEMILL" digest "$faces/out-decoder")"
+}
+
 the_ledger_says_so() {
     study whole
     FACEMILL_FAULT="worker.photo@${victim##*/}:1:kill" status 0 "$FACEMILL" run "$faces/whole.yaml" --ranks 2
@@ -62,4 +81,4 @@ the_ledger_says_so() {
     grep crashed "$faces/out-whole/ledger.tsv" | grep -q "${victim##*/}" || fail "the ledger blames another photograph"
 }
 
-cases one_that_kills_is_left_out_as_crashed one_that_hangs_is_left_out_as_timed_out the_ledger_says_so
+cases one_that_kills_its_decoder_costs_no_worker one_that_kills_is_left_out_as_crashed one_that_hangs_is_left_out_as_timed_out the_ledger_says_so
