@@ -420,10 +420,38 @@ int fm_road_folds_plan(fm_road *r, fm_err *err)
     return rc == 0 ? FM_EXIT_DONE : rc == -EINVAL ? FM_EXIT_INPUT : FM_EXIT_FAILED;
 }
 
+/* The plan under a name of this part's own: a store's keys lie beside a stage's plan, and parts run at the same time. */
+static int link_plan(const char *folds, int64_t part, char out[FM_PATH_MAX], fm_err *err)
+{
+    char name[64];
+    int rc = fm_dir_make(folds, err);
+
+    snprintf(name, sizeof name, "plan-%lld", (long long)part);
+    if (rc == 0)
+        rc = fm_path_join(out, FM_PATH_MAX, folds, name, err);
+    if (rc != 0)
+        return rc;
+    unlink(out);        /* of a run that was killed */
+    return symlink("../" PLAN_NAME, out) == 0 ? 0 : fm_fail(err, -errno, "%s: cannot link: %s", out, strerror(errno));
+}
+
+static int run_part(fm_road *r, const char *const *args, fm_err *err)
+{
+    int rc = 0;
+
+    for (int i = 1; i <= STAGE_TRIES; i++) {
+        rc = fm_launcher_stage(r->launcher, args, 5, fm_stop_flag(), err);
+        if (rc == 0 || rc == -EINTR)
+            return rc;
+        fm_warn("folds: try %d of %d failed: %s", i, STAGE_TRIES, err->text);
+    }
+    return rc;
+}
+
 int fm_road_folds_part(fm_road *r, int64_t part, int64_t parts, fm_err *err)
 {
-    char plan[FM_PATH_MAX], folds[FM_PATH_MAX], number[24], of[24];
-    const char *args[] = {"folds", plan, folds, number, of};
+    char plan[FM_PATH_MAX], folds[FM_PATH_MAX], own[FM_PATH_MAX], number[24], of[24];
+    const char *args[] = {"folds", own, folds, number, of};
     int rc = fm_path_join(plan, sizeof plan, r->run_dir, PLAN_NAME, err);
 
     snprintf(number, sizeof number, "%lld", (long long)part);
@@ -434,15 +462,13 @@ int fm_road_folds_part(fm_road *r, int64_t part, int64_t parts, fm_err *err)
         fm_fail(err, -ENOENT, "%s: not there: facemill folds without --part makes it", plan);
         return FM_EXIT_INPUT;
     }
+    if (rc == 0 && fm_key_for_study(&r->study, r->store_dir, err) != 0)
+        return FM_EXIT_INPUT;
     if (rc == 0)
-        rc = fm_road_launcher(r, err);
-    if (rc != 0)
-        return FM_EXIT_FAILED;
-    for (int i = 1; i <= STAGE_TRIES; i++) {
-        rc = fm_launcher_stage(r->launcher, args, 5, fm_stop_flag(), err);
-        if (rc == 0 || rc == -EINTR)
-            return rc == 0 ? FM_EXIT_DONE : FM_EXIT_STOPPED;
-        fm_warn("folds: try %d of %d failed: %s", i, STAGE_TRIES, err->text);
-    }
-    return FM_EXIT_FAILED;
+        rc = link_plan(folds, part, own, err);
+    if (rc == 0 && (rc = fm_road_launcher(r, err)) == 0)
+        rc = run_part(r, args, err);
+    if (rc != -ENAMETOOLONG)
+        unlink(own);
+    return rc == 0 ? FM_EXIT_DONE : rc == -EINTR ? FM_EXIT_STOPPED : FM_EXIT_FAILED;
 }
