@@ -257,12 +257,12 @@ static void work(const wish *w, int process, shared *s)
     uint32_t n = w->workers / PROCESSES, left = n;
     talker *t = calloc(n, sizeof *t);
     fm_join *join = calloc(1, sizeof *join);
-    char path[512];
+    char path[512], join_path[512];
     struct stat st;
 
     run_on(1);
-    snprintf(path, sizeof path, "%s/run/" FM_RUN_CREW_JOIN, w->dir);
-    while (fm_join_read(path, join, NULL) != 0)
+    snprintf(join_path, sizeof join_path, "%s/run/" FM_RUN_CREW_JOIN, w->dir);
+    while (fm_join_read(join_path, join, NULL) != 0)
         usleep(10000);
     snprintf(path, sizeof path, "%s/p.jpg", w->dir);
     if (!t || stat(path, &st) != 0)
@@ -283,6 +283,8 @@ static void work(const wish *w, int process, shared *s)
             }
             fm_message_fini(&m);
         }
+        if (idle && !fm_path_exists(join_path))
+            break;              /* over before all were let in */
         if (idle)
             usleep(500);        /* the other core may be the coordinator's threads' */
     }
