@@ -357,20 +357,25 @@ static const float *descend(const fm_landmarks *l, const stage *s, uint32_t tree
     return leaf;
 }
 
-/* TREES_AHEAD leaves are no more than the second-level cache holds. */
-static void move_shape(const fm_landmarks *l, const stage *s, const float *values, float *shape)
+/* TREES_AHEAD leaves are no more than the second-level cache holds.  next: the stage whose splits are wanted then. */
+static void move_shape(const fm_landmarks *l, const stage *s, const stage *next, const float *values, float *shape)
 {
     const float *leaves[TREES_AHEAD];
-    uint32_t n = 2 * l->h.points;
+    uint32_t n = 2 * l->h.points, n_splits = (1u << l->h.depth) - 1;
 
     for (uint32_t from = 0; from < l->h.trees; from += TREES_AHEAD) {
         uint32_t trees = l->h.trees - from < TREES_AHEAD ? l->h.trees - from : TREES_AHEAD;
 
         for (uint32_t t = 0; t < trees; t++)
             leaves[t] = descend(l, s, from + t, values);
-        for (uint32_t t = 0; t < trees; t++)
+        for (uint32_t t = 0; t < trees; t++) {
+            const split *later = next->splits + (size_t)(from + t) * n_splits;
+
+            for (uint32_t i = 0; i < n_splits; i += LINE / sizeof *later)
+                __builtin_prefetch(later + i);
             for (uint32_t k = 0; k < n; k++)
                 shape[k] += leaves[t][k];
+        }
     }
 }
 
@@ -382,7 +387,7 @@ void fm_landmarks_find(const fm_landmarks *l, const fm_image *image, const fm_fa
     memcpy(shape, l->shape, 2 * l->h.points * sizeof *shape);
     for (uint32_t i = 0; i < l->h.levels; i++) {
         features(l, &l->stages[i], image, &t, shape, values);
-        move_shape(l, &l->stages[i], values, shape);
+        move_shape(l, &l->stages[i], &l->stages[i + 1 < l->h.levels ? i + 1 : i], values, shape);
     }
     for (uint32_t i = 0; i < l->h.points; i++)
         points[i] = pixel_of(&t, shape[2 * i], shape[2 * i + 1]);
