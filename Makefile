@@ -174,6 +174,13 @@ $B/bench/evaluate: $B/bench/evaluate.o $B/libfacemill.a
 bench-evaluate: $B/bench/evaluate $B/facemill  ## wall time of the stage evaluate on 16,248 faces; BENCH="2 svm": on two ranks, svm alone
 	@$B/bench/evaluate $B/facemill $(BENCH)
 
+$B/bench/storage: $B/bench/storage.o $B/libfacemill.a
+	@echo "  LINK  $@"
+	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+bench-storage: $B/bench/storage $B/facemill  ## what hashing and encryption cost of a build; BENCH="400 7": photographs, rounds
+	@$B/bench/storage $B/facemill $(BENCH)
+
 $B/bench/network_timer: $B/bench/network_timer.o $B/libfacemill.a
 	@echo "  LINK  $@"
 	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
