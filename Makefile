@@ -82,7 +82,7 @@ $B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o 
 
 $B/tests/image/test_memory $B/tests/jobs/test_memory $B/tests/learn/test_memory $B/tests/jobs/test_cohort_memory: $B/tests/alloc.o
 $B/tests/learn/test_linear: LDLIBS += -llinear
-$B/tests/coordinator/test_build $B/tests/coordinator/test_quarantine $B/tests/coordinator/test_repair: $B/tests/coordinator/crew.o $B/tests/coordinator/bench.o
+$B/tests/coordinator/test_build $B/tests/coordinator/test_quarantine $B/tests/coordinator/test_repair $B/tests/coordinator/test_hostile: $B/tests/coordinator/crew.o $B/tests/coordinator/bench.o
 $B/tests/coordinator/test_simulation: $B/tests/coordinator/memory.o $B/tests/coordinator/simulated.o
 
 TEST_TOOLS := $B/tests/json $B/tests/failing.so
@@ -104,10 +104,10 @@ check-peers: $B/tests/peers/cases  ## the network runtime beside onnx and onnxru
 	@sh tests/peers/run $B/tests/peers/cases
 # Kills of a segment's writer, of whole runs (so many of each of three kinds), histories of the simulator, failing calls,
 # sizes of a disk.
-SOAK := KILLS=170 WRITER_KILLS=10000 SEEDS=1000000 POINTS=all SIZES=100
+SOAK := KILLS=170 WRITER_KILLS=10000 SEEDS=1000000 POINTS=all SIZES=100 CONNECTIONS=100000
 
-soak: $B/facemill $(TEST_TOOLS) $B/tests/storage/test_segment $B/tests/coordinator/test_simulation  ## kills by the thousand; takes hours
-	@$(SOAK) $(SYSTEM_ENV) sh tests/run $B/tests/storage/test_segment $B/tests/coordinator/test_simulation \
+soak: $B/facemill $(TEST_TOOLS) $B/tests/storage/test_segment $B/tests/coordinator/test_simulation $B/tests/coordinator/test_hostile  ## kills by the thousand; takes hours
+	@$(SOAK) $(SYSTEM_ENV) sh tests/run $B/tests/storage/test_segment $B/tests/coordinator/test_simulation $B/tests/coordinator/test_hostile \
 	    tests/system/test_kill.sh tests/system/test_failing_calls.sh tests/system/test_full_disk.sh
 
 $B/tests/json: $B/tests/json.o

@@ -46,6 +46,7 @@ struct fm_server {
     char endpoint[FM_ENDPOINT_MAX];
     allowed_key *allowed;           /* [n_allowed] */
     uint32_t n_allowed;
+    uint64_t dropped, refused;      /* messages, connections */
 };
 
 struct fm_client {
@@ -53,6 +54,12 @@ struct fm_client {
     uint64_t run, epoch;
     uint64_t asked_ms;      /* when the first message without an answer was sent; 0: there is none */
 };
+
+/* The first few and then ever fewer: whoever sends rubbish must not fill a disk with our words on it. */
+static bool is_told(uint64_t count)
+{
+    return count <= 8 || (count & (count - 1)) == 0;
+}
 
 bool fm_peer_equal(const fm_peer *a, const fm_peer *b)
 {
@@ -280,8 +287,9 @@ static void answer_zap(fm_server *s)
         const char *role = n == ZAP_FRAMES ? role_of_key(s, frames) : NULL;
         const char *reply[] = {role ? "200" : "400", role ? "OK" : "unknown key", role ? role : "", ""};
 
-        if (!role)
-            fm_warn("refused a connection that did not show this run's key");
+        if (!role && is_told(++s->refused))
+            fm_warn("refused a connection that did not show this run's key (%llu so far)",
+                    (unsigned long long)s->refused);
         zmq_send(s->zap, "1.0", 3, ZMQ_SNDMORE);
         zmq_send(s->zap, zmq_msg_data(&frames[1]), zmq_msg_size(&frames[1]), ZMQ_SNDMORE);
         for (int i = 0; i < 4; i++)
@@ -316,7 +324,8 @@ static bool take_message(fm_server *s, zmq_msg_t *id, zmq_msg_t *body, fm_peer *
     peer.role = strcmp(role, role_names[FM_PEER_WORKER]) == 0 ? FM_PEER_WORKER : FM_PEER_OBSERVER;
     rc = fm_message_decode(zmq_msg_data(body), zmq_msg_size(body), &m, &err);
     if (rc != 0) {
-        fm_warn("dropped %s", err.text);
+        if (is_told(++s->dropped))
+            fm_warn("dropped %s (%llu so far)", err.text, (unsigned long long)s->dropped);
         if (rc == -EPROTO)
             refuse_version(s, &peer);
         return false;
