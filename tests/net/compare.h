@@ -35,10 +35,13 @@ static inline fm_network *load(const fm_buf *file, fm_isa isa)
     return net;
 }
 
-/* Runs the model's one input on each instruction set and compares with want; frees the file. */
+/* Runs the model's one input on each instruction set, compares with want and expects the same bits of all; frees the
+ * file. */
 static inline void compare(const char *what, fm_buf file, const fm_tensor *in, const fm_tensor *want, double tolerance)
 {
-    for (int isa = FM_ISA_PLAIN; isa <= (int)fm_cpu_isa(); isa++) {
+    float *bits = malloc(fm_tensor_bytes(want) + 1);     /* the first one's */
+
+    for (int isa = FM_ISA_PLAIN; bits && isa <= (int)fm_cpu_isa(); isa++) {
         fm_network *net = load(&file, (fm_isa)isa);
         fm_tensor out;
         fm_err err = FM_ERR_INIT;
@@ -61,9 +64,14 @@ static inline void compare(const char *what, fm_buf file, const fm_tensor *in, c
                     break;
                 }
             }
+            if (isa == FM_ISA_PLAIN)
+                memcpy(bits, out.data, fm_tensor_bytes(want));
+            else if (memcmp(bits, out.data, fm_tensor_bytes(want)) != 0)
+                check_failed(__FILE__, __LINE__, "%s, %s: other bits than plain C", what, fm_isa_name((fm_isa)isa));
         }
         fm_network_close(net);
     }
+    free(bits);
     fm_buf_fini(&file);
 }
 

@@ -31,7 +31,7 @@ const float *fm_conv_slope(const fm_call *c);
 /* Winograd: packed floats of a filter bank, and a run over all pictures. */
 size_t fm_winograd_floats(int64_t in, int64_t out, const fm_lanes *lanes);
 void fm_winograd_pack(const float *w, int64_t in, int64_t out, const fm_lanes *lanes, float *packed);
-bool fm_winograd_fits(const fm_params *p, int64_t in, int64_t out, int64_t out_y, int64_t out_x, const fm_lanes *lanes);
+bool fm_winograd_fits(const fm_params *p, int64_t in, int64_t out, int64_t out_y, int64_t out_x);
 size_t fm_winograd_scratch(int64_t in, int64_t out, const fm_lanes *lanes);
 void fm_winograd_run(const fm_call *c, const fm_windows *w, const fm_conv_packed *packed, char *scratch);
 

@@ -290,6 +290,25 @@ static int64_t pass_of(const fm_network *net, int64_t batch)
     return pass < 1 ? 1 : pass > batch ? batch : pass;
 }
 
+int fm_network_apart(const fm_network *net, int64_t batch, bool *apart, fm_err *err)
+{
+    size_t n = (size_t)net->b.g.n_inputs;
+    fm_tensor *dims = calloc(n + 1, sizeof *dims);
+    fm_graph g;
+    int rc;
+
+    if (!dims)
+        return fm_fail_nomem(err, "network inputs", n * sizeof *dims);
+    for (size_t i = 0; i < n; i++)
+        dims[i].dims[0] = batch;
+    fm_graph_init(&g, limit_of(net));
+    rc = build_read(net, dims, &g, err);
+    *apart = rc == 0 && fm_graph_separable(&g, batch);
+    fm_graph_fini(&g);
+    free(dims);
+    return rc;
+}
+
 /* Whether in may be run in passes; plans for as many pictures as one should have. */
 static int prepare_passes(fm_network *net, const fm_tensor *in, int64_t batch, bool *passes, fm_err *err)
 {

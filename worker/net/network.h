@@ -2,8 +2,10 @@
  * pictures of fixed size, any batch): read, checked and planned when loaded, run
  * on one thread.
  *
- * The same model and input give the same bits on the same kind of processor:
- * what computes a layer is chosen from its shape, never from a measurement.
+ * The same model and input give the same bits on every instruction set: what
+ * computes a layer is chosen from its shape, never from the processor or a
+ * measurement.  (Pow with other exponents than 2 and 0.5, and LRN with another
+ * beta than 0.75, are the C library's, and as equal as these are.)
  * There is no state outside the network.  Threads: one network each. */
 #ifndef FM_WORKER_NET_NETWORK_H
 #define FM_WORKER_NET_NETWORK_H
@@ -47,6 +49,11 @@ const char *fm_network_metadata(const fm_network *net, const char *key, char *bu
  * Errors: -EINVAL (an input's type or shape; the expected one is named), -ENOTSUP (the model does not work for this
  * batch), -ENOMEM. */
 int fm_network_run(fm_network *net, const fm_tensor *in, fm_tensor *out, fm_err *err);
+
+/* Does the network keep the pictures of a batch of this size apart, whatever they are?  Then they go through it in
+ * passes, and each gives the same bits in any batch.
+ * Errors: -ENOTSUP (the model does not work for this batch), -ENOMEM. */
+int fm_network_apart(const fm_network *net, int64_t batch, bool *apart, fm_err *err);
 
 /* Pictures that go through all layers at once; layers are described for such a pass. */
 int64_t fm_network_pass(const fm_network *net);

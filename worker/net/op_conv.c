@@ -60,15 +60,14 @@ static int infer_conv(fm_graph *g, fm_node *n, fm_err *err)
 }
 
 /* fixed: weights and bias are constant, so that a costly transform is paid once. */
-static fm_conv_method method_of(const fm_node *n, const fm_tensor *x, const fm_tensor *w, const fm_tensor *y, bool fixed,
-                                const fm_lanes *lanes)
+static fm_conv_method method_of(const fm_node *n, const fm_tensor *x, const fm_tensor *w, const fm_tensor *y, bool fixed)
 {
     int64_t in = x->dims[x->rank - 1], out = w->dims[0];
     fm_windows win = fm_windows_of(n, x, y);
 
     if (n->p.group == in && out == in && in > 1)
         return FM_CONV_DEPTHWISE;
-    if (fixed && fm_winograd_fits(&n->p, in, out, win.out_y, win.out_x, lanes))
+    if (fixed && fm_winograd_fits(&n->p, in, out, win.out_y, win.out_x))
         return FM_CONV_WINOGRAD;
     if (n->p.group == 1 && in < FRAME_BELOW && win.taps > 1 && n->p.dilation[1] == 1)
         return FM_CONV_FRAMED;
@@ -130,7 +129,7 @@ static int prepare_conv(fm_graph *g, fm_node *n, const fm_lanes *lanes, fm_err *
     static const char *const names[] = {"windows", "framed", "depthwise", "winograd 4x4"};
     const fm_tensor *w = fm_node_in(g, n, FM_CONV_W), *b = fm_node_in(g, n, FM_CONV_B);
     bool fixed = w->data && (!b || b->data);
-    fm_conv_method method = method_of(n, fm_node_in(g, n, 0), w, fm_node_out(g, n, 0), fixed, lanes);
+    fm_conv_method method = method_of(n, fm_node_in(g, n, 0), w, fm_node_out(g, n, 0), fixed);
     fm_conv_packed *packed;
     float *weights, *bias;
 
@@ -186,7 +185,7 @@ static size_t scratch_conv(const fm_graph *g, const fm_node *n, const fm_lanes *
     const fm_tensor *w = fm_node_in(g, n, FM_CONV_W);
     bool fixed = n->prepared != NULL;
     fm_windows win = fm_windows_of(n, fm_node_in(g, n, 0), fm_node_out(g, n, 0));
-    parts s = parts_of(n, &win, w, method_of(n, fm_node_in(g, n, 0), w, fm_node_out(g, n, 0), fixed, lanes), fixed, lanes);
+    parts s = parts_of(n, &win, w, method_of(n, fm_node_in(g, n, 0), w, fm_node_out(g, n, 0), fixed), fixed, lanes);
 
     return s.list + s.framed + s.weights + s.bias + s.winograd;
 }
@@ -365,7 +364,7 @@ static void job_start(conv_job *j, const fm_call *c, char **scratch)
 {
     const fm_tensor *w = c->in[FM_CONV_W];
     bool fixed = c->n->prepared != NULL;
-    fm_conv_method method = method_of(c->n, c->in[0], w, c->out[0], fixed, c->lanes);
+    fm_conv_method method = method_of(c->n, c->in[0], w, c->out[0], fixed);
     fm_windows win = fm_windows_of(c->n, c->in[0], c->out[0]);
     parts s = parts_of(c->n, &win, w, method, fixed, c->lanes);
 

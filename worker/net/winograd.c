@@ -17,14 +17,15 @@ static const double filter_rows[SIDE][3] = {{1 / 4., 0, 0},
                                             {1 / 24., -1 / 12., 1 / 6.},
                                             {0, 0, 1}};
 
-bool fm_winograd_fits(const fm_params *p, int64_t in, int64_t out, int64_t out_y, int64_t out_x, const fm_lanes *lanes)
-{
-    int64_t vector = lanes->columns / 2;
+/* The widest vectors decide for all: were it each processor's own, a network would give other bits elsewhere. */
+enum { VECTOR_MAX = 16, COLUMNS_MAX = 32 };
 
+bool fm_winograd_fits(const fm_params *p, int64_t in, int64_t out, int64_t out_y, int64_t out_x)
+{
     for (int i = 0; i < 2; i++)
         if (p->kernel[i] != 3 || p->stride[i] != 1 || p->dilation[i] != 1)
             return false;
-    return p->group == 1 && in >= 32 && out >= 32 && in % vector == 0 && out % lanes->columns == 0 && out_y >= TILE &&
+    return p->group == 1 && in >= 32 && out >= 32 && in % VECTOR_MAX == 0 && out % COLUMNS_MAX == 0 && out_y >= TILE &&
            out_x >= TILE;
 }
 
