@@ -85,7 +85,7 @@ $B/tests/learn/test_linear: LDLIBS += -llinear
 $B/tests/coordinator/test_build $B/tests/coordinator/test_quarantine $B/tests/coordinator/test_repair $B/tests/coordinator/test_hostile: $B/tests/coordinator/crew.o $B/tests/coordinator/bench.o
 $B/tests/coordinator/test_simulation: $B/tests/coordinator/memory.o $B/tests/coordinator/simulated.o
 
-TEST_TOOLS := $B/tests/json $B/tests/failing.so
+TEST_TOOLS := $B/tests/json $B/tests/failing.so $B/tests/onnx_file
 SYSTEM_TESTS := $(wildcard tests/system/test_*.sh)
 SYSTEM_ENV = FACEMILL=$(CURDIR)/$B/facemill JSON=$(CURDIR)/$B/tests/json BUILD=$(CURDIR)/$B
 
@@ -109,6 +109,9 @@ SOAK := KILLS=170 WRITER_KILLS=10000 SEEDS=1000000 POINTS=all SIZES=100 CONNECTI
 soak: $B/facemill $(TEST_TOOLS) $B/tests/storage/test_segment $B/tests/coordinator/test_simulation $B/tests/coordinator/test_hostile  ## kills by the thousand; takes hours
 	@$(SOAK) $(SYSTEM_ENV) sh tests/run $B/tests/storage/test_segment $B/tests/coordinator/test_simulation $B/tests/coordinator/test_hostile \
 	    tests/system/test_kill.sh tests/system/test_failing_calls.sh tests/system/test_full_disk.sh
+
+$B/tests/onnx_file: $B/tests/onnx_file.o $B/tests/onnx_models.o $B/libfacemill.a
+	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $B/tests/json: $B/tests/json.o
 	$Q$(CC) $(LDFLAGS) -o $@ $^ -ljansson
@@ -208,7 +211,7 @@ bench-networks: $B/bench/network_timer check-peers  ## speed of whole networks b
 install: $B/facemill  ## install under $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/facemill/models
 	install -m 755 $B/facemill $(DESTDIR)$(PREFIX)/bin/facemill
-	install -m 644 models/README.md $(wildcard models/*.f32 models/*.tsv) $(DESTDIR)$(PREFIX)/share/facemill/models/
+	install -m 644 models/README.md $(wildcard models/*.f32 models/*.onnx models/*.txt models/*.tsv) $(DESTDIR)$(PREFIX)/share/facemill/models/
 	install -d $(DESTDIR)$(PREFIX)/share/facemill/modulefiles/facemill
 	sed 's|@PREFIX@|$(abspath $(PREFIX))|; s|@VERSION@|$(VERSION)|' cluster/modulefile \
 	    >$(DESTDIR)$(PREFIX)/share/facemill/modulefiles/facemill/$(VERSION)

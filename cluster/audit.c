@@ -7,6 +7,7 @@
 #include "cluster/rows.h"
 #include "cluster/stage.h"
 #include "coordinator/learn/audit.h"
+#include "worker/coder.h"
 #include "worker/confound.h"
 
 #define PLAN_BYTES_MAX ((size_t)4 << 30)
@@ -43,6 +44,9 @@ static int read_row(const stage *s, fm_store *store, size_t i, float *const to[F
 
     if (rc != 0)
         return rc;
+    if (row->face < photo.n_faces && photo.faces[row->face].mask)    /* what the encoder saw is what is looked at */
+        fm_mask_apply(photo.faces[row->face].chip, photo.faces[row->face].mask, photo.chip_size, s->plan.fill,
+                      photo.faces[row->face].chip);
     rc = fm_confound_columns(&photo, row->face, s->plan.chip_padding, s->plan.file_bytes[i], to, err);
     fm_photo_fini(&photo);
     return rc == 0 ? 0 : fm_fail_in(err, rc, "sample %u", row->sample);

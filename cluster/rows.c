@@ -8,7 +8,6 @@
 #include "base/file.h"
 #include "cluster/stage_key.h"
 #include "storage/store.h"
-#include "worker/net/encoder.h"
 
 int fm_rows_file(MPI_Comm comm, const char *path, size_t max_bytes, fm_buf *bytes, fm_err *err)
 {
@@ -50,10 +49,10 @@ int fm_rows_share(MPI_Comm comm, const void *mine, size_t n, size_t row_bytes, f
 static int read_row(const fm_plan *plan, fm_store *store, size_t i, fm_buf *codes, float *to, fm_err *err)
 {
     const fm_plan_row *row = &plan->rows[i];
-    size_t n, width = FM_ENCODER_WIDTH * sizeof(float);
+    uint32_t faces = 0, width = 0;
     const void *payload;
     const float *face;
-    uint32_t faces;
+    size_t n;
     int rc = fm_store_get(store, FM_RECORD_CODE, &row->code, &payload, &n, NULL, err);
 
     if (rc != 0)
@@ -61,12 +60,17 @@ static int read_row(const fm_plan *plan, fm_store *store, size_t i, fm_buf *code
     codes->size = 0;
     if (!fm_buf_add(codes, n))
         return fm_fail_nomem(err, "codes of a photograph", n);
-    rc = fm_code_decode(payload, n, FM_ENCODER_WIDTH, (uint32_t)(n / width), (float *)(void *)codes->data, &faces, err);
+    rc = fm_code_shape(payload, n, &faces, &width, err);
+    if (rc == 0 && (uint64_t)plan->code_offset + plan->code_width > width)
+        rc = fm_fail(err, -EINVAL, "the plan asks for columns %u to %u of codes that have %u", plan->code_offset,
+                     plan->code_offset + plan->code_width - 1, width);
+    if (rc == 0)
+        rc = fm_code_decode(payload, n, width, faces, (float *)(void *)codes->data, &faces, err);
     if (rc == 0 && row->face >= faces)
         rc = fm_fail(err, -EBADMSG, "sample %u has codes of %u faces, face %u is asked for", row->sample, faces, row->face);
     if (rc != 0)
         return rc;
-    face = (const float *)(const void *)codes->data + (size_t)row->face * FM_ENCODER_WIDTH;
+    face = (const float *)(const void *)codes->data + (size_t)row->face * width;
     memcpy(to, face + plan->code_offset, plan->code_width * sizeof *to);
     return 0;
 }
@@ -77,9 +81,6 @@ static int read_rows(const fm_plan *plan, size_t first, size_t count, float *min
     fm_store *store = NULL;
     int rc = 0;
 
-    if ((size_t)plan->code_offset + plan->code_width > FM_ENCODER_WIDTH)
-        return fm_fail(err, -EINVAL, "the plan asks for columns %u to %u of codes that have %d", plan->code_offset,
-                       plan->code_offset + plan->code_width - 1, FM_ENCODER_WIDTH);
     if (count > 0)
         rc = fm_store_open(plan->store_dir, &store, err);
     for (size_t i = 0; rc == 0 && i < count; i++)

@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "cluster/gather.h"
 
-#define MODELS 3
+#define MODELS 4
 #define MODEL_BYTES_MAX ((size_t)1 << 30)
 
 struct fm_spread {
@@ -24,7 +24,7 @@ struct fm_spread {
 
 static fm_join_model *model_of(fm_join *join, int i)
 {
-    fm_join_model *all[MODELS] = {&join->detector, &join->landmarks, &join->encoder};
+    fm_join_model *all[MODELS] = {&join->detector, &join->landmarks, &join->encoder, &join->mask};
 
     return all[i];
 }
@@ -99,8 +99,8 @@ static int send_files(fm_spread *s, MPI_Comm comm, fm_join *join, fm_err *err)
 
 static int pack(fm_spread *s, fm_buf *packed, fm_err *err)
 {
-    fm_model_files files = {s->files[0].data, s->files[1].data, s->files[2].data,
-                            s->files[0].size, s->files[1].size, s->files[2].size};
+    fm_model_files files = {s->files[0].data, s->files[1].data, s->files[2].data, s->files[3].data,
+                            s->files[0].size, s->files[1].size, s->files[2].size, s->files[3].size};
     int rc = fm_models_pack(&files, fm_cpu_isa(), packed, err);
 
     for (int i = 0; i < MODELS; i++)

@@ -12,7 +12,7 @@
 typedef struct fm_spread fm_spread;
 
 /* join    its models name the files; rank 0 reads them and holds them against the SHA-256 given there.  On
- *         success every rank's join has the digests of what was loaded.  No encoder path: chips only.
+ *         success every rank's join has the digests of what was loaded.  No encoder path: chips only; no mask path: no masks.
  * models  borrowed from *out.
  * Errors: -ENOENT and what reading gives, -EBADMSG (another file than the run's, or no model), -ENOMEM, -EIO.
  * Ranks: collective on comm; all return the same. */

@@ -208,7 +208,12 @@ static int write_joins(build *b, fm_err *err)
     if (rc == 0)
         rc = fill_model(&w->landmarks, spec->landmarks_path, &spec->recipe->landmarks_model, err);
     if (rc == 0)
-        rc = fill_model(&w->encoder, spec->encoder_path, &spec->encoder, err);
+        rc = fill_model(&w->encoder, spec->encoder_path, spec->encoding ? &spec->encoding->model : &spec->encoder, err);
+    if (rc == 0)
+        rc = fill_model(&w->mask, spec->mask_path, &spec->mask_model, err);
+    w->mask.sha256 = spec->mask_model;
+    if (spec->encoding)
+        w->encoding = *spec->encoding;
     if (rc == 0)
         rc = fm_join_write(&b->observer, b->observer_path, err);
     return rc == 0 ? fm_join_write(w, b->worker_path, err) : rc;

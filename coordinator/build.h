@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/reason.h"
 #include "base/trace.h"
+#include "proto/encoding.h"
 #include "proto/recipe.h"
 
 /* What a build keeps in run_dir.  The join files are there while it runs only; the status is replaced
@@ -57,8 +58,11 @@ typedef struct {
     const char *run_dir;            /* OUT/run: the files named above; private to the user */
     const char *scratch_dir;        /* where workers write open segments; NULL: store_dir/open */
     const fm_recipe *recipe;
-    fm_digest encoder;              /* SHA-256 of the encoder's model file; zero: chips only */
+    fm_digest encoder;              /* fm_encoding_digest; zero: chips only */
+    const fm_encoding *encoding;    /* NULL: chips only, or dlib's way with the model of that digest */
     const char *detector_path, *landmarks_path, *encoder_path;   /* model files that a crew's rank 0 reads */
+    const char *mask_path;          /* NULL: no masks are made */
+    fm_digest mask_model;           /* of that file, also when it is not needed: photo records with a mask serve without */
     const char *const *paths;       /* [n_paths] photographs, absolute; borrowed for the call */
     const char *const *names;       /* [n_paths] what study.keys calls them; NULL: as their paths */
     size_t n_paths;

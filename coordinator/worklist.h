@@ -25,7 +25,7 @@ typedef struct {
     uint32_t n;
     fm_worklist_photo *photos;          /* [n] */
     fm_digest recipe;               /* digest of the recipe */
-    fm_digest encoder;              /* zero: no codes */
+    fm_digest encoder;              /* digest of the encoding; zero: no codes */
     uint64_t max_bytes;             /* of the recipe: a larger file is not read */
     uint32_t *todo;                 /* [n_todo] what was left to do at the start, ascending */
     uint32_t n_todo;

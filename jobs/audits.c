@@ -84,6 +84,7 @@ int fm_audits_plan(const fm_study *study, const fm_samples *s, const fm_pairs *p
     a.seeds = levels[study->audit].seeds;
     a.permutations = levels[study->audit].permutations;
     a.chip_padding = study->recipe.chip_padding;
+    memcpy(a.fill, study->encoding.fill, sizeof a.fill);
     for (size_t i = 0; i < a.plan.n; i++) {
         uint32_t sample = a.plan.rows[i].sample;
 

@@ -17,14 +17,14 @@
 #include "storage/keys.h"
 #include "storage/photo.h"
 #include "storage/store.h"
+#include "worker/coder.h"
 #include "worker/image/encode.h"
-#include "worker/net/encoder.h"
 
 #define TABLE_MAX (4ull << 30)
 
 typedef struct {
     const char *out, *to;
-    bool identifiable;
+    bool identifiable, masked, masks;   /* masked: chips with their masks put on; masks: these instead of chips */
     fm_pseudonyms pseudonyms;
     fm_store *store;
     fm_study_keys keys;
@@ -109,17 +109,38 @@ static int export_faces(job *j, fm_err *err)
     return rc;
 }
 
+static const uint8_t masked_fill[3] = {123, 117, 104};
+
+/* The chip, with its mask put on when that is asked for; or the mask itself, white where the person is. */
+static int draw(const job *j, const fm_photo_face *face, int size, uint8_t *rgb, fm_err *err)
+{
+    static const uint8_t black[3];
+    size_t n = (size_t)size * (size_t)size;
+
+    if ((j->masks || j->masked) && !face->mask)
+        return fm_fail(err, -ENOENT, "the chips have no masks; build a study with mask: portrait in its recipe");
+    if (j->masks)
+        memset(rgb, 255, 3 * n);
+    else
+        memcpy(rgb, face->chip, 3 * n);
+    if (j->masks || j->masked)
+        fm_mask_apply(rgb, face->mask, size, j->masks ? black : masked_fill, rgb);
+    return 0;
+}
+
 static int write_chips(job *j, const fm_study_key *k, const fm_photo *photo, fm_buf *table, fm_err *err)
 {
-    int rc = 0;
+    fm_image chip = FM_IMAGE_INIT;
+    int rc = photo->n_faces ? fm_image_create(photo->chip_size, photo->chip_size, &chip, err) : 0;
 
     for (uint32_t i = 0; rc == 0 && i < photo->n_faces; i++) {
-        const fm_image chip = {photo->chip_size, photo->chip_size, (size_t)photo->chip_size * 3, photo->faces[i].chip};
         fm_buf png = FM_BUF_INIT;
         char name[64];
 
         snprintf(name, sizeof name, "%06zu-%u.png", (size_t)(k - j->keys.v), i);
-        rc = fm_png_encode(&chip, &png, err);
+        rc = draw(j, &photo->faces[i], photo->chip_size, chip.pixels, err);
+        if (rc == 0)
+            rc = fm_png_encode(&chip, &png, err);
         if (rc == 0)
             rc = write_to(j, name, &png, err);
         fm_buf_fini(&png);
@@ -127,6 +148,7 @@ static int write_chips(job *j, const fm_study_key *k, const fm_photo *photo, fm_
         fm_tsv_field(table, k->name);
         fm_buf_printf(table, "\t%u\n", i);
     }
+    fm_image_fini(&chip);
     return rc;
 }
 
@@ -135,40 +157,58 @@ static int export_chips(job *j, fm_err *err)
     fm_buf table = FM_BUF_INIT;
     int rc;
 
-    fm_buf_printf(&table, "chip\tsample\tface\n");
+    fm_buf_printf(&table, "%s\tsample\tface\n", j->masks ? "mask" : "chip");
     rc = each_photo(j, write_chips, &table, err);
     if (rc == 0)
-        rc = write_to(j, "chips.tsv", &table, err);
+        rc = write_to(j, j->masks ? "masks.tsv" : "chips.tsv", &table, err);
     fm_buf_fini(&table);
     return rc;
 }
 
-/* The codes of all faces of all photographs, one after another, and the rows' names. */
-static int gather_codes(job *j, fm_buf *codes, fm_buf *table, size_t *rows, fm_err *err)
+static int export_masks(job *j, fm_err *err)
 {
-    float *code = malloc((size_t)FM_PHOTO_FACES_MAX * FM_ENCODER_WIDTH * sizeof *code);
-    int rc = code ? 0 : fm_fail_nomem(err, "codes", FM_PHOTO_FACES_MAX * FM_ENCODER_WIDTH * sizeof *code);
+    j->masks = true;
+    return export_chips(j, err);
+}
+
+/* One photograph's codes to the end of all.  *width is that of the codes before, 0: there are none. */
+static int add_codes(job *j, const fm_study_key *k, fm_buf *codes, uint32_t *width, uint32_t *faces, fm_err *err)
+{
+    const void *payload;
+    uint32_t wide;
+    float *room;
+    size_t n;
+    int rc = fm_store_get(j->store, FM_RECORD_CODE, &k->code, &payload, &n, NULL, err);
+
+    if (rc == 0)
+        rc = fm_code_shape(payload, n, faces, &wide, err);
+    if (rc == 0 && *width && wide != *width)
+        rc = fm_fail(err, -EBADMSG, "code record: %u values a face where others have %u; build the study again", wide,
+                     *width);
+    if (rc != 0)
+        return rc;
+    *width = wide;
+    room = (float *)(void *)fm_buf_add(codes, (size_t)*faces * wide * sizeof *room);
+    return room ? fm_code_decode(payload, n, wide, *faces, room, faces, err) : fm_fail_nomem(err, "codes", codes->size);
+}
+
+/* The codes of all faces of all photographs, one after another, and the rows' names. */
+static int gather_codes(job *j, fm_buf *codes, fm_buf *table, size_t *rows, uint32_t *width, fm_err *err)
+{
+    int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < j->keys.n; i++) {
         const fm_study_key *k = &j->keys.v[i];
         char hidden[FM_PSEUDONYM_SIZE];
-        const void *payload;
         uint32_t faces = 0;
-        size_t n;
 
-        if (fm_digest_is_zero(&k->code))
-            continue;
-        if ((rc = fm_store_get(j->store, FM_RECORD_CODE, &k->code, &payload, &n, NULL, err)) != 0 ||
-            (rc = fm_code_decode(payload, n, FM_ENCODER_WIDTH, FM_PHOTO_FACES_MAX, code, &faces, err)) != 0)
-            break;
-        for (uint32_t f = 0; f < faces; f++) {
+        if (!fm_digest_is_zero(&k->code))
+            rc = add_codes(j, k, codes, width, &faces, err);
+        for (uint32_t f = 0; rc == 0 && f < faces; f++) {
             fm_tsv_field(table, name_of(j, k, hidden));
             fm_buf_printf(table, "\t%zu\n", (*rows)++);
         }
-        for (size_t v = 0; v < (size_t)faces * FM_ENCODER_WIDTH; v++)
-            fm_buf_f32(codes, code[v]);
     }
-    free(code);
     return rc;
 }
 
@@ -189,12 +229,13 @@ static void npy_header(fm_buf *b, size_t rows, size_t columns)
 static int export_codes(job *j, fm_err *err)
 {
     fm_buf codes = FM_BUF_INIT, table = FM_BUF_INIT, npy = FM_BUF_INIT;
+    uint32_t width = 0;
     size_t rows = 0;
     int rc;
 
     fm_buf_printf(&table, "sample\trow\n");
-    rc = gather_codes(j, &codes, &table, &rows, err);
-    npy_header(&npy, rows, FM_ENCODER_WIDTH);
+    rc = gather_codes(j, &codes, &table, &rows, &width, err);
+    npy_header(&npy, rows, width);
     fm_buf_put(&npy, codes.data, codes.size);
     npy.failed = npy.failed || codes.failed;
     if (rc == 0)
@@ -248,7 +289,7 @@ typedef struct {
 
 static const kind kinds[] = {
     {"ledger", export_ledger, false}, {"faces", export_faces, true},  {"chips", export_chips, true},
-    {"masks", NULL, true},            {"codes", export_codes, false}, {"predictions", export_predictions, false},
+    {"masks", export_masks, true},    {"codes", export_codes, false}, {"predictions", export_predictions, false},
 };
 #define N_KINDS (sizeof kinds / sizeof *kinds)
 
@@ -298,11 +339,13 @@ int fm_verb_export(int argc, char **argv)
     const fm_option options[] = {
         {"what", FM_OPT_STRING, &what, 0, 0, "WHAT", "ledger, faces, chips, masks, codes or predictions (required)"},
         {"to", FM_OPT_STRING, &j.to, 0, 0, "DIR", "folder to write to (required)"},
+        {"masked", FM_OPT_FLAG, &j.masked, 0, 0, NULL, "chips with their masks put on"},
         {"identifiable", FM_OPT_FLAG, &j.identifiable, 0, 0, NULL, "allow what shows a person; real names instead of hashes"},
     };
     const fm_command command = {"export OUT --what WHAT --to DIR [options]",
-                                "Writes faces.tsv (boxes and landmarks), chips as PNG, codes as codes.npy f32 [n, 384]\n"
-                                "(embedding 128, pooled 256) with codes.tsv, ledger.tsv or predictions.tsv.",
+                                "Writes faces.tsv (boxes and landmarks), chips or masks as PNG, codes as codes.npy f32\n"
+                                "[n, columns] (of dlib-resnet 384: embedding 128, pooled 256) with codes.tsv,\n"
+                                "ledger.tsv or predictions.tsv.",
                                 options, sizeof options / sizeof *options, 1, 1};
     fm_err err = FM_ERR_INIT;
     const kind *k = NULL;
@@ -312,8 +355,8 @@ int fm_verb_export(int argc, char **argv)
         rc = -EINVAL;
     if (rc == 0 && !j.to)
         rc = fm_fail(&err, -EINVAL, "export: --to DIR is needed: where the files go");
-    if (rc == 0 && !k->run)
-        rc = fm_fail(&err, -ENOTSUP, "export: %s: not in this version", k->what);
+    if (rc == 0 && j.masked && k->run != export_chips)
+        rc = fm_fail(&err, -EINVAL, "export: --masked is about chips; %s have no masks", k->what);
     if (rc == 0 && k->shows_person && !j.identifiable)
         rc = fm_fail(&err, -EPERM, "export: %s show persons; add --identifiable when those who will see the files may",
                      k->what);

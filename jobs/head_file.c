@@ -12,7 +12,7 @@
 #include "base/file.h"
 
 #define MAGIC 0x46484d46u       /* "FMHF" */
-#define VERSION 1
+#define VERSION 2               /* version 1 knew dlib's encoder only, and no mask */
 #define FILE_MAX ((size_t)1 << 32)
 
 void fm_head_file_fini(fm_head_file *f)
@@ -38,7 +38,7 @@ void fm_head_file_encode(const fm_head_file *f, fm_buf *out)
         out->failed = true;
     fm_buf_put(out, d.b, FM_DIGEST_BYTES);
     fm_buf_str(out, f->encoder);
-    fm_buf_put(out, f->encoder_model.b, FM_DIGEST_BYTES);
+    fm_encoding_encode(&f->encoding, out);
     fm_buf_u32(out, f->code_offset);
     fm_buf_u32(out, f->code_width);
     fm_buf_f64(out, isnan(f->threshold) ? (double)NAN : f->threshold);
@@ -96,7 +96,7 @@ static int get_classes(fm_reader *in, fm_head_file *f, fm_err *err)
 }
 
 /* Everything up to the head itself. */
-static int get_origin(fm_reader *in, fm_head_file *f, fm_err *err)
+static int get_origin(fm_reader *in, uint32_t version, fm_head_file *f, fm_err *err)
 {
     fm_digest stated, own;
     int rc;
@@ -110,7 +110,10 @@ static int get_origin(fm_reader *in, fm_head_file *f, fm_err *err)
     if ((rc = fm_recipe_digest(&f->recipe, &own, err)) != 0)
         return rc;
     fm_reader_str(in, f->encoder, sizeof f->encoder);
-    get_digest(in, &f->encoder_model);
+    if (version == 1)
+        get_digest(in, &f->encoding.model);
+    else if (fm_encoding_decode(in, &f->encoding, NULL) != 0)
+        return -EBADMSG;
     f->code_offset = fm_reader_u32(in);
     f->code_width = fm_reader_u32(in);
     f->threshold = fm_reader_f64(in);
@@ -127,10 +130,10 @@ int fm_head_file_decode(const void *bytes, size_t n, fm_head_file *out, fm_err *
     fm_digest d;
     int rc;
 
-    if (in.failed || magic != MAGIC || version != VERSION)
-        return fm_fail(err, -EBADMSG, "not a head file of version %u; train again", VERSION);
+    if (in.failed || magic != MAGIC || version < 1 || version > VERSION)
+        return fm_fail(err, -EBADMSG, "not a head file of version 1 to %u; train again", VERSION);
     fm_digest_of(bytes, n - FM_DIGEST_BYTES, &d);
-    rc = memcmp(d.b, (const uint8_t *)bytes + n - FM_DIGEST_BYTES, FM_DIGEST_BYTES) == 0 ? get_origin(&in, &f, err)
+    rc = memcmp(d.b, (const uint8_t *)bytes + n - FM_DIGEST_BYTES, FM_DIGEST_BYTES) == 0 ? get_origin(&in, version, &f, err)
                                                                                         : -EBADMSG;
     if (rc == 0)
         rc = fm_head_decode(in.at, fm_reader_left(&in), &f.head, err);
@@ -177,7 +180,7 @@ static int fail_differs(const char *what, const fm_digest *want, const fm_digest
                    "on such codes, or use what it was trained with", what, a, b);
 }
 
-int fm_head_file_fits(const fm_head_file *f, const fm_recipe *recipe, const fm_digest *encoder_model,
+int fm_head_file_fits(const fm_head_file *f, const fm_recipe *recipe, const fm_encoding *encoding,
                       uint32_t code_offset, uint32_t code_width, fm_err *err)
 {
     fm_digest mine, theirs;
@@ -189,8 +192,13 @@ int fm_head_file_fits(const fm_head_file *f, const fm_recipe *recipe, const fm_d
         return rc;
     if (!fm_digest_equal(&mine, &theirs))
         return fail_differs("recipe", &mine, &theirs, err);
-    if (!fm_digest_equal(&f->encoder_model, encoder_model))
-        return fail_differs("encoder", &f->encoder_model, encoder_model, err);
+    rc = fm_encoding_digest(&f->encoding, &mine, err);
+    if (rc == 0)
+        rc = fm_encoding_digest(encoding, &theirs, err);
+    if (rc != 0)
+        return rc;
+    if (!fm_digest_equal(&mine, &theirs))
+        return fail_differs("encoder", &mine, &theirs, err);
     if (f->code_offset != code_offset || f->code_width != code_width)
         return fm_fail(err, -EINVAL, "the head was trained on columns %u to %u of codes, these are columns %u to %u: "
                        "choose the same encoder code (pooled, embedding)", f->code_offset,

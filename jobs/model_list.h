@@ -11,6 +11,7 @@
 #include "base/file.h"
 
 #define FM_MODEL_LIST_MAX 32
+#define FM_MODEL_BYTES_MAX ((size_t)1 << 30)     /* of one file */
 
 typedef struct {
     char name[64];              /* "dlib-resnet" */

@@ -176,6 +176,11 @@ int fm_nears_find(const fm_study *study, fm_samples *s, const char *store_dir, c
 
     for (size_t i = 0; i < s->n; i++)
         n += s->v[i].reason == FM_USED ? faces[i] : 0;
+    if (study->encoding.kind != FM_ENCODER_DLIB) {
+        fm_info("near duplicates: not searched; how near copies lie is known of dlib-resnet only");
+        *out = nears;
+        return 0;
+    }
     if (n > FM_NEAR_FACES_MAX && study->audit != FM_AUDIT_FULL) {
         fm_warn("near duplicates: not searched among %zu faces (audit: full does)", n);
         *out = nears;

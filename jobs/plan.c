@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/net/encoder.h"
 
 typedef struct {
     const char *group;      /* borrowed from the samples; a sample that has none is its own */
@@ -144,8 +143,7 @@ static void set_specs(const fm_study *study, fm_plan *plan)
     const fm_study_head *h = &study->head;
     const fm_study_evaluate *e = &study->evaluate;
 
-    plan->code_offset = study->embedding ? 0 : FM_ENCODER_EMBEDDING;
-    plan->code_width = study->embedding ? FM_ENCODER_EMBEDDING : FM_ENCODER_POOLED;
+    fm_study_code(study, &plan->code_offset, &plan->code_width);
     plan->seed = (uint64_t)study->seed;
     plan->bootstrap = (uint32_t)e->bootstrap;
     plan->prevalence = e->prevalence;

@@ -73,6 +73,15 @@ static void keep_controls(fm_plan *plan)
     plan->n = n;
 }
 
+/* Effects are planted in chips of dlib-resnet's size, and stand in the way of a mask. */
+static int check_encoder(const fm_study *s, fm_err *err)
+{
+    if (s->encoding.kind == FM_ENCODER_DLIB && !s->encoding.mask)
+        return 0;
+    return fm_fail(err, -EINVAL, "%s: power is measured with encoder dlib-resnet and mask none: write a study of the same "
+                   "cohorts with these", s->file);
+}
+
 static int make_plan(fm_road *r, int effect, int64_t seeds, fm_power_plan *p, fm_err *err)
 {
     uint64_t *no_sizes = calloc(r->samples.n + 1, sizeof *no_sizes);     /* files are not looked at */
@@ -199,10 +208,12 @@ static void print_words(const fm_road *r, const power *p)
 static int measure(fm_road *r, const choices *c, int effect, fm_err *err)
 {
     static fm_power_plan plan;      /* several paths long */
-    int status = fm_road_go(r, FM_STAGE_BUILD, err), rc;
+    int status, rc = check_encoder(&r->study, err);
     power result;
 
-    if (status != FM_EXIT_DONE)
+    if (rc != 0)
+        return FM_EXIT_INPUT;
+    if ((status = fm_road_go(r, FM_STAGE_BUILD, err)) != FM_EXIT_DONE)
         return status;
     rc = make_plan(r, effect, c->seeds, &plan, err);
     if (rc == 0)

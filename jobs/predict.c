@@ -25,10 +25,12 @@
 #include "jobs/model_list.h"
 #include "jobs/stop.h"
 #include "jobs/verbs.h"
+#include "worker/coder.h"
+#include "worker/net/encoder.h"
 #include "worker/preprocess.h"
 
 #define DEPTH_MAX 32
-#define MODEL_BYTES_MAX ((size_t)1 << 30)
+#define MODELS 4
 #define THREADS_MAX 256
 
 /* One photograph: where it is, and what is said of it. */
@@ -41,7 +43,7 @@ typedef struct {
 } row;
 
 typedef struct {
-    const char *dir;
+    const char *dir, *encoder;      /* encoder: the ONNX file; NULL: not given */
     const fm_head_file *head;
     void *models;           /* packed, 64-byte aligned */
     size_t models_size;
@@ -105,18 +107,22 @@ static int by_file(const void *a, const void *b)
 typedef struct {
     fm_models *models;
     fm_preprocessor *preprocessor;
+    fm_coder *coder;
 } tools;
 
 static int tools_init(tools *t, const job *j, fm_err *err)
 {
     int rc = fm_models_open(j->models, j->models_size, &t->models, err);
 
-    return rc ? rc : fm_preprocessor_create(&j->head->recipe, t->models, &t->preprocessor, err);
+    if (rc == 0)
+        rc = fm_preprocessor_create(&j->head->recipe, t->models, &t->preprocessor, err);
+    return rc == 0 ? fm_coder_create(&j->head->encoding, t->models, &t->coder, err) : rc;
 }
 
 static void tools_fini(tools *t)
 {
     fm_preprocessor_destroy(t->preprocessor);
+    fm_coder_destroy(t->coder);
     fm_models_close(t->models);
 }
 
@@ -124,27 +130,27 @@ static void tools_fini(tools *t)
 static int score(const job *j, tools *t, const fm_photo *photo, row *r, fm_err *err)
 {
     const fm_head_file *h = j->head;
-    size_t n = photo->n_faces;
-    const uint8_t **chips = malloc((n + 1) * sizeof *chips);
-    float *codes = malloc((n + 1) * FM_ENCODER_WIDTH * sizeof *codes);
-    fm_codes view = {.stride = FM_ENCODER_WIDTH, .d = h->code_width, .n = n};
+    size_t n = photo->n_faces, width = fm_coder_width(t->coder);
+    fm_coder_face *faces = malloc((n + 1) * sizeof *faces);
+    float *codes = malloc((n + 1) * width * sizeof *codes);
+    fm_codes view = {.stride = width, .d = h->code_width, .n = n};
     int rc;
 
     r->prob = malloc((n + 1) * h->n_classes * sizeof *r->prob);
-    if (!chips || !codes || !r->prob) {
-        rc = fm_fail_nomem(err, "codes of a photograph", n * FM_ENCODER_WIDTH * sizeof *codes);
+    if (!faces || !codes || !r->prob) {
+        rc = fm_fail_nomem(err, "codes of a photograph", n * width * sizeof *codes);
         goto done;
     }
     for (size_t i = 0; i < n; i++)
-        chips[i] = photo->faces[i].chip;
-    rc = fm_encoder_run(fm_models_encoder(t->models), chips, n, codes, err);
+        faces[i] = (fm_coder_face){photo->faces[i].chip, photo->faces[i].mask};
+    rc = fm_coder_run(t->coder, faces, photo->chip_size, n, codes, NULL, err);
     view.x = codes + h->code_offset;
     if (rc == 0)
         rc = fm_head_score(h->head, &view, r->prob, err);
     if (rc == 0)
         r->n_faces = photo->n_faces;
 done:
-    free(chips);
+    free(faces);
     free(codes);
     return rc;
 }
@@ -178,7 +184,7 @@ static int predict(const job *j, tools *t, row *r, fm_err *err)
 static void *work(void *arg)
 {
     job *j = arg;
-    tools t = {NULL, NULL};
+    tools t = {NULL, NULL, NULL};
     fm_err err = FM_ERR_INIT;
     int rc = tools_init(&t, j, &err), none = 0;
     size_t i;
@@ -266,11 +272,11 @@ static int put_table(const job *j, const char *out, fm_err *err)
     return rc;
 }
 
-static int pack(job *j, const fm_buf file[3], fm_err *err)
+static int pack(job *j, const fm_buf file[MODELS], fm_err *err)
 {
     fm_buf b = FM_BUF_INIT;
-    int rc = fm_models_pack(&(fm_model_files){file[0].data, file[1].data, file[2].data, file[0].size, file[1].size,
-                                              file[2].size}, fm_cpu_isa(), &b, err);
+    int rc = fm_models_pack(&(fm_model_files){file[0].data, file[1].data, file[2].data, file[3].data, file[0].size,
+                                              file[1].size, file[2].size, file[3].size}, fm_cpu_isa(), &b, err);
 
     if (rc == 0) {
         j->models = aligned_alloc(64, (b.size + 63) / 64 * 64);
@@ -284,34 +290,60 @@ static int pack(job *j, const fm_buf file[3], fm_err *err)
     return rc;
 }
 
+/* The ONNX file that the user names. */
+static int get_encoder(const job *j, const fm_head_file *h, fm_buf *file, fm_digest *sha256, fm_err *err)
+{
+    int rc;
+
+    if (!j->encoder)
+        return fm_fail(err, -EINVAL, "the head was trained on codes of %s; say where that file is: --encoder FILE.onnx",
+                       h->encoder);
+    rc = fm_file_read(j->encoder, FM_MODEL_BYTES_MAX, file, err);
+    if (rc == 0)
+        fm_sha256_of(file->data, file->size, sha256);
+    return rc;
+}
+
+static int get_listed(const fm_model_list *all, const char *name, fm_buf *file, fm_digest *sha256, fm_err *err)
+{
+    const fm_model_entry *model;
+    int rc = fm_model_need(all, name, &model, err);
+
+    if (rc == 0)
+        rc = fm_model_check(model, err);
+    if (rc == 0)
+        rc = fm_file_read(model->path, FM_MODEL_BYTES_MAX, file, err);
+    if (rc == 0)
+        *sha256 = model->sha256;
+    return rc;
+}
+
 /* Models by the digests that the head file names.  A model of another digest is as good as none. */
 static int get_models(job *j, const fm_head_file *h, fm_err *err)
 {
-    const char *names[3] = {"dlib-hog", h->recipe.landmarks == 5 ? "dlib-landmarks-5" : "dlib-landmarks-68", h->encoder};
-    const fm_model_entry *model[3] = {NULL};
-    fm_model_list *all = malloc(sizeof *all);
-    fm_buf file[3] = {FM_BUF_INIT, FM_BUF_INIT, FM_BUF_INIT};
+    bool onnx = h->encoding.kind == FM_ENCODER_ONNX;
+    const char *names[MODELS] = {"dlib-hog", h->recipe.landmarks == 5 ? "dlib-landmarks-5" : "dlib-landmarks-68",
+                                 onnx ? NULL : h->encoder, h->recipe.mask ? "portrait" : NULL};
     fm_recipe here = h->recipe;
+    fm_encoding encoding = h->encoding;
+    fm_digest *sha256[MODELS] = {&here.detector_model, &here.landmarks_model, &encoding.model, &here.mask_model};
+    fm_buf file[MODELS] = {FM_BUF_INIT, FM_BUF_INIT, FM_BUF_INIT, FM_BUF_INIT};
+    fm_model_list *all = malloc(sizeof *all);
     int rc = all ? fm_model_list_read(all, err) : fm_fail_nomem(err, "list of models", sizeof *all);
 
-    for (int i = 0; rc == 0 && i < 3; i++) {
-        rc = fm_model_need(all, names[i], &model[i], err);
-        if (rc == 0)
-            rc = fm_model_check(model[i], err);
-        if (rc == 0)
-            rc = fm_file_read(model[i]->path, MODEL_BYTES_MAX, &file[i], err);
-    }
-    if (rc == 0) {
-        here.detector_model = model[0]->sha256;
-        here.landmarks_model = model[1]->sha256;
-        rc = fm_head_file_fits(h, &here, &model[2]->sha256, h->code_offset, h->code_width, err);
-    }
-    if (rc == 0 && (size_t)h->code_offset + h->code_width > FM_ENCODER_WIDTH)
+    for (int i = 0; rc == 0 && i < MODELS; i++)
+        if (names[i])
+            rc = get_listed(all, names[i], &file[i], sha256[i], err);
+    if (rc == 0 && onnx)
+        rc = get_encoder(j, h, &file[2], &encoding.model, err);
+    if (rc == 0)
+        rc = fm_head_file_fits(h, &here, &encoding, h->code_offset, h->code_width, err);
+    if (rc == 0 && !onnx && (size_t)h->code_offset + h->code_width > FM_ENCODER_WIDTH)
         rc = fm_fail(err, -EINVAL, "the head takes columns %u to %u of codes, encoder %s gives %d", h->code_offset,
                      h->code_offset + h->code_width - 1, h->encoder, FM_ENCODER_WIDTH);
     if (rc == 0)
         rc = pack(j, file, err);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < MODELS; i++)
         fm_buf_fini(&file[i]);
     free(all);
     return rc;
@@ -354,6 +386,7 @@ int fm_verb_predict(int argc, char **argv)
     const fm_option options[] = {
         {"head", FM_OPT_STRING, &head, 0, 0, "HEAD", "head.bin of a study (required)"},
         {"photos", FM_OPT_STRING, &j.dir, 0, 0, "DIR", "folder of photographs, with those below it (required)"},
+        {"encoder", FM_OPT_STRING, &j.encoder, 0, 0, "FILE.onnx", "the study's encoder, when it was an ONNX model"},
         {"out", FM_OPT_STRING, &out, 0, 0, "FILE.tsv", "the table goes here (default: standard output)"},
         {"threads", FM_OPT_INT, &threads, 1, THREADS_MAX, "N", "photographs worked on at once (default: one a core)"},
     };

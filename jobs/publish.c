@@ -9,20 +9,25 @@
 #include "jobs/road.h"
 #include "storage/store.h"
 
-static void fill_models(const fm_road *r, fm_results_model model[FM_ROAD_MODELS])
+/* Returns how many there are. */
+static size_t fill_models(const fm_road *r, fm_results_model model[FM_ROAD_MODELS])
 {
-    static const char *const roles[FM_ROAD_MODELS] = {"detector", "landmarks", "encoder"};
+    static const char *const roles[FM_ROAD_MODELS] = {"detector", "landmarks", "encoder", "mask"};
+
+    size_t n = 0;
 
     for (int i = 0; i < FM_ROAD_MODELS; i++)
-        model[i] = (fm_results_model){.role = roles[i], .name = r->model[i]->file, .licence = r->model[i]->licence,
-                                      .sha256 = r->model[i]->sha256};
+        if (r->model[i])
+            model[n++] = (fm_results_model){.role = roles[i], .name = r->model[i]->file, .licence = r->model[i]->licence,
+                                            .sha256 = r->model[i]->sha256};
+    return n;
 }
 
 int fm_road_publish(fm_road *r, fm_err *err)
 {
     fm_results_model models[FM_ROAD_MODELS];
     fm_results results = {.study = &r->study, .samples = &r->samples, .evaluation = &r->evaluation, .models = models,
-                          .n_models = FM_ROAD_MODELS, .pairs = r->pairs.n, .balance = &r->balance,
+                          .pairs = r->pairs.n, .balance = &r->balance,
                           .audits = &r->audits, .nears = &r->nears, .build = &r->counts,
                           .ranks = r->launcher ? fm_launcher_ranks(r->launcher) : 0,
                           .seconds = (double)(fm_clock_ms() - r->started_ms) / 1000, .finished = time(NULL)};
@@ -31,7 +36,7 @@ int fm_road_publish(fm_road *r, fm_err *err)
     fm_store *store = NULL;
     int rc = fm_store_open(r->store_dir, &store, err);
 
-    fill_models(r, models);
+    results.n_models = fill_models(r, models);
     if (rc == 0)
         rc = fm_store_digest(store, r->photo, r->code, r->samples.n, &results.store, err);
     if (rc == 0)

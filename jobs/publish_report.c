@@ -2,6 +2,7 @@
  *
  * A face leaves the store for the page only when a person asked for that
  * (--identifiable), or when no person is shown because all faces were generated. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,6 @@
 #include "jobs/road.h"
 #include "storage/photo.h"
 #include "storage/record.h"
-#include "worker/net/encoder.h"
 
 /* Beside a cohort's photographs when facemill synth drew them. */
 #define GENERATED_MARK "GENERATED"
@@ -96,7 +96,7 @@ static void free_chips(chips *c)
 typedef struct {
     size_t rows[FM_REPORT_CODES_MAX], n;
     double xy[2 * FM_REPORT_CODES_MAX];
-    float record[FM_PHOTO_FACES_MAX * FM_ENCODER_WIDTH];
+    fm_buf record;          /* codes of a photograph */
 } codes;
 
 /* The part of a row's code that heads see, into x. */
@@ -104,25 +104,35 @@ static int read_code(fm_road *r, fm_store *store, codes *c, size_t row, float *x
 {
     const void *payload;
     size_t n;
-    uint32_t faces, face = face_of(&r->evaluation, row);
+    uint32_t faces = 0, wide = 0, face = face_of(&r->evaluation, row);
+    const float *all;
     int rc = fm_store_get(store, FM_RECORD_CODE, &r->code[r->evaluation.sample[row]], &payload, &n, NULL, err);
 
     if (rc == 0)
-        rc = fm_code_decode(payload, n, FM_ENCODER_WIDTH, FM_PHOTO_FACES_MAX, c->record, &faces, err);
+        rc = fm_code_shape(payload, n, &faces, &wide, err);
+    if (rc == 0 && (faces == 0 || offset + width > wide))
+        rc = fm_fail(err, -EBADMSG, "a code record has %u codes of %u columns; build the study again", faces, wide);
+    c->record.size = 0;
+    if (rc == 0 && !fm_buf_add(&c->record, n))
+        rc = fm_fail_nomem(err, "codes of a photograph", n);
     if (rc == 0)
-        memcpy(x, c->record + (face < faces ? face : 0) * FM_ENCODER_WIDTH + offset, width * sizeof *x);
-    return rc;
+        rc = fm_code_decode(payload, n, wide, faces, (float *)(void *)c->record.data, &faces, err);
+    if (rc != 0)
+        return rc;
+    all = (const float *)(const void *)c->record.data;
+    memcpy(x, all + (size_t)(face < faces ? face : 0) * wide + offset, width * sizeof *x);
+    return 0;
 }
 
 /* The report does without the figure where there is none to draw: too few codes, or all equal. */
 static int place_codes(fm_road *r, fm_store *store, codes *c, fm_report_codes *out, fm_err *err)
 {
-    size_t offset = r->study.embedding ? 0 : FM_ENCODER_EMBEDDING;
-    size_t width = r->study.embedding ? FM_ENCODER_EMBEDDING : FM_ENCODER_POOLED;
+    uint32_t offset, width;
     float *x;
     fm_err why = FM_ERR_INIT;
     int rc = 0;
 
+    fm_study_code(&r->study, &offset, &width);
     c->n = fm_report_choose(&r->evaluation, FM_REPORT_CODES_MAX, c->rows);
     x = malloc((c->n + 1) * width * sizeof *x);
     if (!x)
@@ -137,6 +147,7 @@ static int place_codes(fm_road *r, fm_store *store, codes *c, fm_report_codes *o
         fm_info("report: no figure of codes: %s", why.text);
     }
     free(x);
+    fm_buf_fini(&c->record);
     return rc;
 }
 

@@ -181,6 +181,9 @@ static void put_faces(const fm_page *page)
     fm_html(page->b, ". On each, %d landmarks were placed by an ensemble of regression trees (Kazemi and Sullivan "
             "2014); a similarity transform to the mean face gave an upright chip of %d x %d pixels, padding %g.",
             r->landmarks, r->chip_size, r->chip_size, r->chip_padding);
+    if (r->mask)
+        fm_html(page->b, " What a segmentation network took for background was painted over with one colour (%u, %u, %u).",
+                study_of(page)->encoding.fill[0], study_of(page)->encoding.fill[1], study_of(page)->encoding.fill[2]);
 }
 
 static void put_encoder(const fm_page *page)
@@ -191,8 +194,8 @@ static void put_encoder(const fm_page *page)
         fm_html(page->b, " Chips were encoded by a frozen residual network (dlib's face recognition model; He et al. "
                 "2016): %s.", s->embedding ? "its embedding of 128 numbers" : "256 pooled features");
     else
-        fm_html(page->b, " Chips were encoded by the frozen network %s (%s).", s->encoder,
-                s->embedding ? "embedding" : "pooled features");
+        fm_html(page->b, " Chips were encoded by the frozen network %s: its output %s, %u numbers. It saw pictures of "
+                "%u x %u pixels.", s->encoder, s->encoding.output, s->encoding.width, s->encoding.size, s->encoding.size);
 }
 
 /* The value that stands for what there was no choice of. */

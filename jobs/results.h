@@ -20,7 +20,7 @@
 #include "jobs/study.h"
 
 typedef struct {
-    const char *role;       /* "detector", "landmarks", "encoder" */
+    const char *role;       /* "detector", "landmarks", "encoder", "mask" */
     const char *name;       /* file name as in models.tsv */
     const char *licence;    /* may be "" */
     fm_digest sha256;

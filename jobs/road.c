@@ -57,6 +57,38 @@ static int set_out(fm_road *r, const char *out, fm_err *err)
     return rc;
 }
 
+/* The study's own ONNX file: what it is and how it is used. */
+static int read_encoder(fm_road *r, fm_err *err)
+{
+    fm_study *s = &r->study;
+    fm_model_entry *m = &r->own_encoder;
+    fm_buf file = FM_BUF_INIT;
+    int rc = fm_file_read(s->encoder_file, FM_MODEL_BYTES_MAX, &file, err);
+
+    if (rc != 0)
+        return fm_fail_in(err, rc, "encoder");
+    strcpy(m->name, s->encoder);
+    strcpy(m->file, s->encoder);
+    strcpy(m->path, s->encoder_file);
+    m->bytes = file.size;
+    fm_sha256_of(file.data, file.size, &m->sha256);
+    r->model[FM_ROAD_ENCODER] = m;
+    rc = fm_face_network_describe(m->name, file.data, file.size, &s->wish, &s->encoding, err);
+    fm_buf_fini(&file);
+    return rc == 0 ? 0 : fm_fail_in(err, rc, "encoder");
+}
+
+/* The mask's model, which tells what earlier builds left even where this study has none. */
+static int find_mask(fm_road *r, fm_err *err)
+{
+    const fm_model_entry *m = fm_model_find(&r->models, "portrait");
+    int rc = r->study.recipe.mask ? fm_model_need(&r->models, "portrait", &r->model[FM_ROAD_MASK], err) : 0;
+
+    if (m)
+        r->study.recipe.mask_model = m->sha256;
+    return rc;
+}
+
 static int find_models(fm_road *r, fm_err *err)
 {
     const char *names[FM_ROAD_MODELS] = {
@@ -66,13 +98,19 @@ static int find_models(fm_road *r, fm_err *err)
     };
     int rc = fm_model_list_read(&r->models, err);
 
-    for (int i = 0; rc == 0 && i < FM_ROAD_MODELS; i++)
-        rc = fm_model_need(&r->models, names[i], &r->model[i], err);
+    for (int i = 0; rc == 0 && i < FM_ROAD_MASK; i++)
+        if (i != FM_ROAD_ENCODER || !r->study.encoder_file[0])
+            rc = fm_model_need(&r->models, names[i], &r->model[i], err);
+    if (rc == 0 && r->study.encoder_file[0])
+        rc = read_encoder(r, err);
+    if (rc == 0)
+        rc = find_mask(r, err);
     if (rc != 0)
         return rc;
+    r->study.encoding.model = r->model[FM_ROAD_ENCODER]->sha256;
     r->study.recipe.detector_model = r->model[FM_ROAD_DETECTOR]->sha256;
     r->study.recipe.landmarks_model = r->model[FM_ROAD_LANDMARKS]->sha256;
-    return 0;
+    return fm_encoding_digest(&r->study.encoding, &r->encoding, err);
 }
 
 int fm_road_open(const char *study_file, const fm_road_options *options, fm_road **out, int *exit_status, fm_err *err)
@@ -216,10 +254,13 @@ static int build(fm_road *r, const char *const *paths, const char *const *names,
         .run_dir = r->run_dir,
         .scratch_dir = r->study.scratch[0] ? r->study.scratch : NULL,
         .recipe = &r->study.recipe,
-        .encoder = r->model[FM_ROAD_ENCODER]->sha256,
+        .encoder = r->encoding,
+        .encoding = &r->study.encoding,
         .detector_path = r->model[FM_ROAD_DETECTOR]->path,
         .landmarks_path = r->model[FM_ROAD_LANDMARKS]->path,
         .encoder_path = r->model[FM_ROAD_ENCODER]->path,
+        .mask_path = r->model[FM_ROAD_MASK] ? r->model[FM_ROAD_MASK]->path : NULL,
+        .mask_model = r->study.recipe.mask_model,
         .paths = paths,
         .names = names,
         .n_paths = n,
@@ -328,7 +369,7 @@ static int run_evaluate(fm_road *r, const fm_plan *plan, const char *plan_path, 
 static int write_head(const fm_road *r, const fm_plan *plan, const char *path, fm_err *err)
 {
     fm_head_file f = {.study_digest = r->study.digest, .recipe = r->study.recipe,
-                      .encoder_model = r->model[FM_ROAD_ENCODER]->sha256, .code_offset = plan->code_offset,
+                      .encoding = r->study.encoding, .code_offset = plan->code_offset,
                       .code_width = plan->code_width, .threshold = r->evaluation.threshold,
                       .n_classes = plan->classes, .classes = r->samples.classes};
     int rc = fm_head_decode(r->evaluation.head, r->evaluation.head_size, &f.head, err);

@@ -40,7 +40,7 @@ typedef struct {
     bool workers_come;      /* start no crews: this process serves ranks that were started by hand */
 } fm_road_options;
 
-enum { FM_ROAD_DETECTOR, FM_ROAD_LANDMARKS, FM_ROAD_ENCODER, FM_ROAD_MODELS };
+enum { FM_ROAD_DETECTOR, FM_ROAD_LANDMARKS, FM_ROAD_ENCODER, FM_ROAD_MASK, FM_ROAD_MODELS };
 
 /* What is known so far; written by the stages, read by verbs. */
 typedef struct {
@@ -49,7 +49,9 @@ typedef struct {
     char exe[FM_PATH_MAX];
     char store_dir[FM_PATH_MAX], run_dir[FM_PATH_MAX], log_dir[FM_PATH_MAX];
     fm_model_list models;
-    const fm_model_entry *model[FM_ROAD_MODELS];
+    const fm_model_entry *model[FM_ROAD_MODELS];    /* the mask's is NULL when the study has none */
+    fm_model_entry own_encoder;     /* the study's ONNX file */
+    fm_digest encoding;             /* fm_encoding_digest */
     fm_launcher *launcher;          /* NULL until a stage needs ranks */
     fm_samples samples;
     fm_pairs pairs;

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "jobs/study_parts.h"
+#include "worker/net/encoder.h"
 
 static const char *const role_names[] = {"case", "control", NULL};
 static const char *const format_names[] = {"csv", "tsv", "folder", "utkface", "megaage", "megaage-asian",
@@ -18,8 +19,6 @@ static const char *const format_names[] = {"csv", "tsv", "folder", "utkface", "m
 static const char *const method_names[] = {"optimal", "nearest", NULL};
 static const char *const detector_names[] = {"hog", NULL};
 static const char *const face_names[] = {"largest", "all", "only", NULL};
-static const char *const mask_names[] = {"none", "portrait", NULL};
-static const char *const code_names[] = {"pooled", "embedding", NULL};
 static const char *const audit_names[] = {"none", "quick", "full", NULL};
 
 /* The sections as nodes, before each is read by its own function. */
@@ -50,14 +49,6 @@ static const fm_yaml_key top_keys[] = {
 const char *fm_cohort_format_name(int format)
 {
     return format_names[format];
-}
-
-static int fail_version(const fm_yaml *y, const yaml_node_t *node, fm_err *err, const char *what)
-{
-    fm_yaml_fail(y, node, err, "%s: not in this version", what);
-    if (err)
-        err->code = -ENOTSUP;
-    return -ENOTSUP;
 }
 
 /* Only manifests whose sex codes nothing published explains need them mapped. */
@@ -259,8 +250,8 @@ static int read_match(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm
 }
 
 typedef struct {
-    const yaml_node_t *detector, *chip;
-    int kind, face, mask;
+    const yaml_node_t *detector, *chip, *mask;
+    int kind, face;
     int64_t upsample, face_min, landmarks, size, max_megapixels, max_megabytes, max_seconds;
     double threshold, padding;
     bool strict;
@@ -270,7 +261,7 @@ static const fm_yaml_key recipe_keys[] = {
     KEY(NODE, raw_recipe, detector, "detector", 0, 0),
     KEY(INT, raw_recipe, landmarks, "landmarks", 5, 68),
     KEY(NODE, raw_recipe, chip, "chip", 0, 0),
-    CHOICE(raw_recipe, mask, "mask", mask_names, false),
+    KEY(NODE, raw_recipe, mask, "mask", 0, 0),
     KEY(BOOL, raw_recipe, strict, "strict", 0, 0),
     KEY(INT, raw_recipe, max_megapixels, "max_megapixels", 1, 4000),
     KEY(INT, raw_recipe, max_megabytes, "max_megabytes", 1, 4000),
@@ -284,7 +275,7 @@ static const fm_yaml_key detector_keys[] = {
     KEY(INT, raw_recipe, face_min, "min_pixels", 0, 100000),
 };
 static const fm_yaml_key chip_keys[] = {
-    KEY(INT, raw_recipe, size, "size", 150, 150),
+    KEY(INT, raw_recipe, size, "size", 32, 1024),
     KEY(REAL, raw_recipe, padding, "padding", 0, 2),
 };
 
@@ -304,8 +295,8 @@ static int read_recipe(const fm_yaml *y, const yaml_node_t *node, fm_study *s, f
         return rc;
     if (raw.landmarks != 5 && raw.landmarks != 68)
         return fm_yaml_fail(y, node, err, "landmarks: 5 or 68, not %lld", (long long)raw.landmarks);
-    if (raw.mask != 0)
-        return fail_version(y, node, err, "mask: portrait");
+    if (raw.mask && (rc = fm_study_read_mask(y, raw.mask, s, err)) != 0)
+        return rc;
     r->upsample = (uint8_t)raw.upsample;
     r->threshold = raw.threshold;
     r->face = (fm_face_choice)raw.face;
@@ -317,26 +308,6 @@ static int read_recipe(const fm_yaml *y, const yaml_node_t *node, fm_study *s, f
     r->max_pixels = (uint64_t)raw.max_megapixels * 1000000;
     r->max_bytes = (uint64_t)raw.max_megabytes << 20;
     s->max_seconds = (uint32_t)raw.max_seconds;
-    return 0;
-}
-
-static int read_encoder(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err)
-{
-    struct { char model[64]; int code; const yaml_node_t *input, *output; } raw = {"dlib-resnet", 0, NULL, NULL};
-    const fm_yaml_key keys[] = {
-        {"model", FM_YAML_STRING, offsetof(__typeof__(raw), model), 0, sizeof raw.model, NULL, false},
-        {"code", FM_YAML_CHOICE, offsetof(__typeof__(raw), code), 0, 0, code_names, false},
-        {"input", FM_YAML_NODE, offsetof(__typeof__(raw), input), 0, 0, NULL, false},
-        {"output", FM_YAML_NODE, offsetof(__typeof__(raw), output), 0, 0, NULL, false},
-    };
-    int rc = fm_yaml_map(y, node, "encoder", keys, COUNT(keys), &raw, err);
-
-    if (rc != 0)
-        return rc;
-    if (strcmp(raw.model, "dlib-resnet") != 0 || raw.input || raw.output)
-        return fail_version(y, node, err, "an encoder other than dlib-resnet");
-    memcpy(s->encoder, raw.model, sizeof s->encoder);
-    s->embedding = raw.code == 1;
     return 0;
 }
 
@@ -433,6 +404,8 @@ static void defaults(fm_study *s)
     fm_recipe_default(&s->recipe);
     s->max_seconds = 120;
     strcpy(s->encoder, "dlib-resnet");
+    s->encoding = (fm_encoding){.kind = FM_ENCODER_DLIB, .width = FM_ENCODER_WIDTH, .fill = {123, 117, 104}};
+    s->wish = (fm_network_wish)FM_NETWORK_WISH_INIT;
     s->head = (fm_study_head){.kind = FM_STUDY_FC, .hidden = 64, .batch = 10, .epochs = 5, .dropout = 0.25, .l2 = 1e-3,
                               .learning_rate = 1e-3, .C = 1};
     s->evaluate = (fm_study_evaluate){.split = FM_SPLIT_KFOLD, .folds = 5, .repeats = 1, .bootstrap = 2000,
@@ -449,7 +422,7 @@ static int read_sections(const fm_yaml *y, const sections *raw, fm_study *s, fm_
     } all[] = {
         {raw->cohorts, read_cohorts},    {raw->select, read_select},
         {raw->match, read_match},        {raw->recipe, read_recipe},
-        {raw->encoder, read_encoder},    {raw->task, read_task},
+        {raw->encoder, fm_study_read_encoder},    {raw->task, read_task},
         {raw->head, fm_study_read_head}, {raw->evaluate, fm_study_read_evaluate},
         {raw->store, read_store},        {raw->cluster, read_cluster},
     };
@@ -458,6 +431,8 @@ static int read_sections(const fm_yaml *y, const sections *raw, fm_study *s, fm_
     for (size_t i = 0; rc == 0 && i < COUNT(all); i++)
         if (all[i].node)
             rc = all[i].read(y, all[i].node, s, err);
+    if (rc == 0 && s->encoding.kind == FM_ENCODER_DLIB && s->recipe.chip_size != FM_ENCODER_CHIP)
+        rc = fm_yaml_fail(y, raw->recipe, err, "chip: dlib-resnet takes chips of size %d", FM_ENCODER_CHIP);
     return rc;
 }
 

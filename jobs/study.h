@@ -8,7 +8,9 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "proto/encoding.h"
 #include "proto/recipe.h"
+#include "worker/face_network.h"
 
 #define FM_COHORTS_MAX 32
 #define FM_SELECTS_MAX 16
@@ -103,8 +105,11 @@ typedef struct {
     fm_match_spec match;
     fm_recipe recipe;           /* model digests zero until models are looked up */
     uint32_t max_seconds;       /* for one photograph.  No part of the recipe's digest: it shapes no chip */
-    char encoder[64];           /* name of a model in models.tsv */
-    bool embedding;             /* code: embedding (128) instead of pooled (256) */
+    char encoder[64];           /* name of a model in models.tsv, or of the ONNX file */
+    char encoder_file[FM_PATH_MAX];     /* the ONNX file, absolute; "": the encoder is in models.tsv */
+    bool embedding;             /* dlib-resnet: code: embedding (128) instead of pooled (256) */
+    fm_network_wish wish;       /* what is said of the ONNX file */
+    fm_encoding encoding;       /* kind, mask and fill; all of it once models are looked up */
     fm_task task;
     fm_study_head head;
     fm_study_evaluate evaluate;
@@ -119,9 +124,11 @@ typedef struct {
 
 /* Read and check a study file.  Nothing it names is opened.
  * out  large (about 150 KB): keep it off the stack; written only on success.
- * Errors: -EINVAL with file, line, what is wrong and the nearest key; -ENOTSUP for
- * what the contract knows and this version does not; what reading gives. */
+ * Errors: -EINVAL with file, line, what is wrong and the nearest key; what reading gives. */
 int fm_study_load(const char *path, fm_study *out, fm_err *err);
+
+/* Columns of a code that heads see; of an ONNX encoder once models are looked up. */
+void fm_study_code(const fm_study *s, uint32_t *offset, uint32_t *width);
 
 const char *fm_cohort_format_name(int format);
 

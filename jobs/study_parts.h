@@ -14,7 +14,10 @@
     {name, FM_YAML_CHOICE, offsetof(struct_, member), 0, 0, list, required_}
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* Sections `head` and `evaluate`, after the cohorts.  Errors: -EINVAL with file and line. */
+/* Sections `encoder`, `head` and `evaluate`, after the cohorts.  Errors: -EINVAL with file and line. */
+int fm_study_read_encoder(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err);
+/* The recipe's key `mask`. */
+int fm_study_read_mask(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err);
 int fm_study_read_head(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err);
 int fm_study_read_evaluate(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err);
 

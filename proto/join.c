@@ -32,6 +32,8 @@ void fm_join_encode(const fm_join *join, fm_buf *out)
     put_model(&join->detector, out);
     put_model(&join->landmarks, out);
     put_model(&join->encoder, out);
+    put_model(&join->mask, out);
+    fm_encoding_encode(&join->encoding, out);
     fm_buf_put(out, join->server_key, FM_KEY_BYTES);
     fm_buf_put(out, join->public_key, FM_KEY_BYTES);
     fm_buf_put(out, join->secret_key, FM_KEY_BYTES);
@@ -82,6 +84,9 @@ int fm_join_decode(const void *bytes, size_t n, fm_join *out, fm_err *err)
     get_model(&in, &j.detector);
     get_model(&in, &j.landmarks);
     get_model(&in, &j.encoder);
+    get_model(&in, &j.mask);
+    if (fm_encoding_decode(&in, &j.encoding, NULL) != 0)
+        in.failed = true;
     get_bytes(&in, j.server_key, FM_KEY_BYTES);
     get_bytes(&in, j.public_key, FM_KEY_BYTES);
     get_bytes(&in, j.secret_key, FM_KEY_BYTES);

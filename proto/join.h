@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "proto/encoding.h"
 
 #define FM_ENDPOINT_MAX 320
 #define FM_HOST_MAX 256
@@ -26,6 +27,8 @@ typedef struct {
     char store_dir[FM_PATH_MAX];        /* absolute */
     char scratch_dir[FM_PATH_MAX];      /* absolute; where open segments are written */
     fm_join_model detector, landmarks, encoder;
+    fm_join_model mask;                 /* no path: not loaded; its digest then tells photo records that have a mask too */
+    fm_encoding encoding;               /* what encoder is to do; all zeros: dlib's way */
     /* CurveZMQ keys: the coordinator's, and the pair this kind of peer shows.  The
      * coordinator lets in no other key.  All zero: no encryption. */
     uint8_t server_key[FM_KEY_BYTES];

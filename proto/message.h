@@ -115,7 +115,7 @@ typedef struct {
     char *text;             /* HELLO: host; REFUSED: why; STATUS: JSON; ACK, SEALED: segment name; WELCOME, ACKED (to
                                SEALED): name for this worker's next segment; owned, may be NULL */
     fm_recipe recipe;       /* WELCOME */
-    fm_digest encoder;      /* WELCOME: SHA-256 of the encoder's model file; zero: no encoding asked for */
+    fm_digest encoder;      /* WELCOME: digest of the encoding (proto/encoding.h); zero: none is asked for */
     uint8_t store_key[FM_STORE_KEY_BYTES];      /* WELCOME: of an encrypted store; zeros: it is plain.  Never logged */
     uint64_t records;       /* SEALED: how many; ACKED to DRAIN_ASK: how many workers */
     uint32_t n_items;       /* LEASE, ACK; at most FM_LEASE_ITEMS_MAX */

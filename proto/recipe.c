@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define RECIPE_VERSION 1
+#define MASKED_VERSION 2        /* the same and the mask's model */
 
 void fm_recipe_default(fm_recipe *recipe)
 {
@@ -18,7 +19,7 @@ void fm_recipe_default(fm_recipe *recipe)
 
 void fm_recipe_encode(const fm_recipe *r, fm_buf *out)
 {
-    fm_buf_u8(out, RECIPE_VERSION);
+    fm_buf_u8(out, r->mask ? MASKED_VERSION : RECIPE_VERSION);
     fm_buf_u8(out, r->upsample);
     fm_buf_f64(out, r->threshold);
     fm_buf_u8(out, (uint8_t)r->face);
@@ -31,6 +32,8 @@ void fm_recipe_encode(const fm_recipe *r, fm_buf *out)
     fm_buf_u64(out, r->max_bytes);
     fm_buf_put(out, r->detector_model.b, FM_DIGEST_BYTES);
     fm_buf_put(out, r->landmarks_model.b, FM_DIGEST_BYTES);
+    if (r->mask)
+        fm_buf_put(out, r->mask_model.b, FM_DIGEST_BYTES);
 }
 
 static void digest_read(fm_reader *in, fm_digest *out)
@@ -59,9 +62,12 @@ int fm_recipe_decode(fm_reader *in, fm_recipe *out, fm_err *err)
     r.max_bytes = fm_reader_u64(in);
     digest_read(in, &r.detector_model);
     digest_read(in, &r.landmarks_model);
-    if (in->failed || version != RECIPE_VERSION)
-        return fm_fail(err, -EBADMSG, "recipe: cut short, or of version %u where %u is expected", version,
-                       RECIPE_VERSION);
+    r.mask = version == MASKED_VERSION;
+    if (r.mask)
+        digest_read(in, &r.mask_model);
+    if (in->failed || (version != RECIPE_VERSION && !r.mask))
+        return fm_fail(err, -EBADMSG, "recipe: cut short, or of version %u where %u or %u is expected", version,
+                       RECIPE_VERSION, MASKED_VERSION);
     if (r.upsample > 4 || r.face > FM_FACE_ONLY || (r.landmarks != 5 && r.landmarks != 68) || r.chip_size < 32 ||
         r.chip_size > 1024 || !(r.chip_padding >= 0 && r.chip_padding <= 2) || !(r.threshold > -100 && r.threshold < 100))
         return fm_fail(err, -EBADMSG, "recipe: a value is out of range");
@@ -99,7 +105,7 @@ void fm_key_photo(const fm_digest *image, const fm_digest *recipe, fm_digest *ou
     key("photo", image, recipe, out);
 }
 
-void fm_key_code(const fm_digest *photo_key, const fm_digest *encoder_model, fm_digest *out)
+void fm_key_code(const fm_digest *photo_key, const fm_digest *encoder, fm_digest *out)
 {
-    key("code", photo_key, encoder_model, out);
+    key("code", photo_key, encoder, out);
 }

@@ -25,6 +25,8 @@ typedef struct {
     uint64_t max_bytes;         /* a larger file: too_large */
     fm_digest detector_model;   /* SHA-256 of the model files that shape a chip */
     fm_digest landmarks_model;
+    bool mask;                  /* a portrait mask is kept beside every chip */
+    fm_digest mask_model;       /* of the network that makes it; looked at when mask is set */
 } fm_recipe;
 
 /* dlib's usual ways: hog, upsample 0, threshold 0, largest, 68 points, 150 pixels, padding 0.25,
@@ -35,13 +37,13 @@ void fm_recipe_encode(const fm_recipe *recipe, fm_buf *out);
 /* Errors: -EBADMSG (cut short, or a value out of range). */
 int fm_recipe_decode(fm_reader *in, fm_recipe *out, fm_err *err);
 
-/* Digest of the canonical encoding. */
+/* Digest of the canonical encoding: without a mask the bytes of version 1, which knew none. */
 int fm_recipe_digest(const fm_recipe *recipe, fm_digest *out, fm_err *err);
 
 /* Keys of what is stored (storage/record.h):
  *   photo = H("photo", image bytes' digest, recipe digest)
- *   code  = H("code", photo key, SHA-256 of the encoder's model file) */
+ *   code  = H("code", photo key, digest of the encoding, proto/encoding.h) */
 void fm_key_photo(const fm_digest *image, const fm_digest *recipe, fm_digest *out);
-void fm_key_code(const fm_digest *photo_key, const fm_digest *encoder_model, fm_digest *out);
+void fm_key_code(const fm_digest *photo_key, const fm_digest *encoder, fm_digest *out);
 
 #endif

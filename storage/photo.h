@@ -20,6 +20,7 @@ typedef struct {
     uint16_t n_points;                  /* landmarks: 68 or 5 */
     int32_t points[FM_POINTS_MAX][2];   /* x, y; pixels as box */
     uint8_t *chip;                      /* u8 [chip_size, chip_size, 3], RGB; owned */
+    uint8_t *mask;                      /* u8 [chip_size, chip_size], 255: person; NULL: none was made; owned */
 } fm_photo_face;
 
 typedef struct {
@@ -42,11 +43,12 @@ typedef enum { FM_PHOTO_FORMAT_NONE, FM_PHOTO_JPEG, FM_PHOTO_PNG } fm_photo_form
 
 void fm_photo_fini(fm_photo *photo);
 
-/* Append the payload.  Sets out->failed when memory runs out. */
+/* Append the payload, of version 1 where no face has a mask and of version 2 where every face has.  Sets out->failed
+ * when memory runs out. */
 void fm_photo_encode(const fm_photo *photo, fm_buf *out);
 
-/* Read a payload; chips are copied.  Errors: -EBADMSG (not a payload of this
- * version, or lengths that do not agree), -ENOMEM.  out is written only on success. */
+/* Read a payload; chips are copied.  Errors: -EBADMSG (not a payload of these
+ * versions, or lengths that do not agree), -ENOMEM.  out is written only on success. */
 int fm_photo_decode(const void *bytes, size_t n, fm_photo *out, fm_err *err);
 
 #endif

@@ -102,8 +102,7 @@ void fm_code_encode(uint32_t faces, uint32_t width, const float *codes, fm_buf *
         fm_buf_f32(out, codes[i]);
 }
 
-int fm_code_decode(const void *payload, size_t n, uint32_t width, uint32_t faces_max, float *codes, uint32_t *faces,
-                   fm_err *err)
+int fm_code_shape(const void *payload, size_t n, uint32_t *faces, uint32_t *width, fm_err *err)
 {
     fm_reader r = fm_reader_init(payload, n);
     uint32_t rows = fm_reader_u32(&r), columns = fm_reader_u32(&r);
@@ -111,11 +110,26 @@ int fm_code_decode(const void *payload, size_t n, uint32_t width, uint32_t faces
 
     if (r.failed || values > (n - CODE_HEADER_BYTES) / 4 || n != CODE_HEADER_BYTES + 4 * values)
         return fm_fail(err, -EBADMSG, "code record of %zu bytes: damaged", n);
+    *faces = rows;
+    *width = columns;
+    return 0;
+}
+
+int fm_code_decode(const void *payload, size_t n, uint32_t width, uint32_t faces_max, float *codes, uint32_t *faces,
+                   fm_err *err)
+{
+    fm_reader r = fm_reader_init(payload, n);
+    uint32_t rows = 0, columns = 0;
+    int rc = fm_code_shape(payload, n, &rows, &columns, err);
+
+    if (rc != 0)
+        return rc;
+    fm_reader_get(&r, CODE_HEADER_BYTES);
     if (columns != width)
         return fm_fail(err, -EBADMSG, "code record: %u values a face where %u are expected", columns, width);
     if (rows > faces_max)
         return fm_fail(err, -EBADMSG, "code record: %u faces where at most %u are expected", rows, faces_max);
-    for (uint64_t i = 0; i < values; i++)
+    for (uint64_t i = 0; i < (uint64_t)rows * columns; i++)
         codes[i] = fm_reader_f32(&r);
     *faces = rows;
     return 0;

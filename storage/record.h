@@ -33,6 +33,8 @@ int fm_record_decode(const void *bytes, size_t n, fm_record_kind kind, const fm_
 /* The CODE payload: codes of all kept faces of a photograph.
  * codes  f32 [faces, width]. */
 void fm_code_encode(uint32_t faces, uint32_t width, const float *codes, fm_buf *out);
+/* How many faces and columns a payload holds.  Errors: -EBADMSG. */
+int fm_code_shape(const void *payload, size_t n, uint32_t *faces, uint32_t *width, fm_err *err);
 /* codes  caller's, f32 [faces_max, width]; *faces is set to how many there are.
  * Errors: -EBADMSG (damaged, another width, or more faces than faces_max). */
 int fm_code_decode(const void *payload, size_t n, uint32_t width, uint32_t faces_max, float *codes, uint32_t *faces,

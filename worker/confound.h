@@ -1,6 +1,6 @@
 /* What a classifier could learn from a photograph without its face: columns that
  * should say nothing about the label.  Computed from what a build stored; nothing
- * is decoded again.
+ * is decoded again.  Where a study masks, callers put the mask on the chip first.
  *
  *   ring     the chip outside the face.  The face is the convex hull of the
  *            landmarks and of the brows moved up by half of the way from the nose's

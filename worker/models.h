@@ -11,10 +11,12 @@
 #include "worker/face/landmarks.h"
 #include "worker/net/encoder.h"
 
-/* Bytes of the three files; encoder may be NULL with size 0 (chips only). */
+/* Bytes of the files; encoder may be NULL with size 0 (chips only), and so may mask (no masks).
+ * encoder  dlib's .dat or an ONNX file.  dlib's is packed for the instruction set; ONNX files are held as they are
+ *          and planned by each rank, whose weights are then its own. */
 typedef struct {
-    const void *detector, *landmarks, *encoder;
-    size_t detector_size, landmarks_size, encoder_size;
+    const void *detector, *landmarks, *encoder, *mask;
+    size_t detector_size, landmarks_size, encoder_size, mask_size;
 } fm_model_files;
 
 /* Append the packed block to out (empty before).  Deterministic.  Errors: as the parts' pack functions. */
@@ -29,6 +31,9 @@ void fm_models_close(fm_models *m);
 /* Borrowed from m. */
 const void *fm_models_detector(const fm_models *m, size_t *n_bytes);    /* as fm_detector_create takes it */
 const fm_landmarks *fm_models_landmarks(const fm_models *m);
-fm_encoder *fm_models_encoder(const fm_models *m);                      /* NULL: chips only */
+fm_encoder *fm_models_encoder(const fm_models *m);                      /* NULL: none, or it is an ONNX network */
+/* Bytes of ONNX files; NULL with size 0: none. */
+const void *fm_models_network(const fm_models *m, size_t *n_bytes);
+const void *fm_models_mask(const fm_models *m, size_t *n_bytes);
 
 #endif

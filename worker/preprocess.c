@@ -15,13 +15,24 @@
 #include "worker/face/chip.h"
 #include "worker/face/detector.h"
 #include "worker/face/pyramid.h"
+#include "worker/portrait.h"
 
 struct fm_preprocessor {
     fm_recipe recipe;
     const fm_landmarks *landmarks;
     fm_detector *detector;
     fm_isolate *isolate;    /* borrowed; NULL: decode here */
+    fm_portrait *portrait;      /* NULL: no masks */
 };
+
+static int create_portrait(const fm_models *models, fm_portrait **out, fm_err *err)
+{
+    size_t n;
+    const void *file = fm_models_mask(models, &n);
+
+    return file ? fm_portrait_create(file, n, out, err)
+                : fm_fail(err, -EINVAL, "the recipe asks for masks and no mask's model was loaded");
+}
 
 int fm_preprocessor_create(const fm_recipe *recipe, const fm_models *models, fm_preprocessor **out, fm_err *err)
 {
@@ -39,6 +50,8 @@ int fm_preprocessor_create(const fm_recipe *recipe, const fm_models *models, fm_
                      fm_landmarks_count(p->landmarks));
     if (rc == 0)
         rc = fm_detector_create(filters, n_bytes, fm_cpu_isa(), &p->detector, err);
+    if (rc == 0 && recipe->mask)
+        rc = create_portrait(models, &p->portrait, err);
     if (rc != 0)
         fm_preprocessor_destroy(p);
     else
@@ -51,6 +64,7 @@ void fm_preprocessor_destroy(fm_preprocessor *p)
     if (!p)
         return;
     fm_detector_destroy(p->detector);
+    fm_portrait_destroy(p->portrait);
     free(p);
 }
 
@@ -149,16 +163,32 @@ static const fm_face_box *choose(const fm_recipe *recipe, const fm_face_box *box
     return first;
 }
 
+static int make_mask(const fm_preprocessor *p, const fm_image *image, const fm_point *points, int n, fm_photo_face *face,
+                     fm_photo *photo, fm_err *err)
+{
+    int size = p->recipe.chip_size, rc;
+    bool misses = false;
+
+    face->mask = malloc((size_t)size * (size_t)size);
+    if (!face->mask)
+        return fm_fail_nomem(err, "mask", (size_t)size * (size_t)size);
+    rc = fm_portrait_chip(p->portrait, image, points, n, size, p->recipe.chip_padding, face->mask, &misses, err);
+    if (rc == 0 && misses && !photo->detail[0])
+        strcpy(photo->detail, FM_MASK_MISSES);
+    return rc;
+}
+
 /* One face into the photo.  *made is false when its landmarks describe no face. */
-static int make_face(const fm_preprocessor *p, const fm_image *image, const fm_face_box *box, fm_photo_face *face,
+static int make_face(const fm_preprocessor *p, const fm_image *image, const fm_face_box *box, fm_photo *photo,
                      bool *made, fm_err *err)
 {
     fm_point points[FM_POINTS_MAX];
     int n = fm_landmarks_count(p->landmarks), size = p->recipe.chip_size, rc;
+    fm_photo_face *face = &photo->faces[photo->n_faces];
     fm_similarity s;
 
     *face = (fm_photo_face){box->left, box->top, box->right, box->bottom, box->score, (uint8_t)box->view,
-                            (uint16_t)n, {{0}}, NULL};
+                            (uint16_t)n, {{0}}, NULL, NULL};
     fm_landmarks_find(p->landmarks, image, box, points);
     for (int i = 0; i < n; i++) {
         face->points[i][0] = points[i].x;
@@ -171,10 +201,13 @@ static int make_face(const fm_preprocessor *p, const fm_image *image, const fm_f
     if (!face->chip)
         return fm_fail_nomem(err, "chip", 3 * (size_t)size * (size_t)size);
     rc = fm_chip_extract(image, &s, size, face->chip, err);
+    if (rc == 0 && p->portrait)
+        rc = make_mask(p, image, points, n, face, photo, err);
     *made = rc == 0;
     if (rc != 0) {
         free(face->chip);
-        face->chip = NULL;
+        free(face->mask);
+        face->chip = face->mask = NULL;
     }
     return rc == -EINVAL ? 0 : rc;
 }
@@ -196,7 +229,7 @@ static int make_faces(const fm_preprocessor *p, const fm_image *image, const fm_
             small++;
             continue;
         }
-        rc = make_face(p, image, &boxes[i], &photo->faces[photo->n_faces], &made, err);
+        rc = make_face(p, image, &boxes[i], photo, &made, err);
         if (rc != 0)
             return rc;
         photo->n_faces += made;

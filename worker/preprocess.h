@@ -1,5 +1,5 @@
 /* A photograph's bytes to its PHOTO payload: decode, detect, choose faces,
- * landmarks, chips.  Obeys the recipe and nothing else: the same bytes and recipe
+ * landmarks, chips, masks.  Obeys the recipe and nothing else: the same bytes and recipe
  * give the same payload on every rank. */
 #ifndef FM_WORKER_PREPROCESS_H
 #define FM_WORKER_PREPROCESS_H
@@ -12,6 +12,9 @@
 #include "storage/photo.h"
 #include "worker/image/isolate.h"
 #include "worker/models.h"
+
+/* The photo's detail where no decoder's warning stands there. */
+#define FM_MASK_MISSES "the portrait mask misses the face; it was kept with its background"
 
 typedef struct fm_preprocessor fm_preprocessor;
 

@@ -28,7 +28,7 @@ typedef struct {
 
 typedef struct {
     const fm_shard_tools *tools;
-    waiting_photo waiting[FM_ENCODER_BATCH];    /* each has a chip at least */
+    waiting_photo waiting[FM_CODER_BATCH];    /* each has a chip at least */
     size_t n_waiting, n_chips;
 } shard_work;
 
@@ -44,19 +44,33 @@ static void forget_waiting(shard_work *s)
     s->n_waiting = s->n_chips = 0;
 }
 
-/* Chips of what waits to codes f32 [n_chips, FM_ENCODER_WIDTH], batch by batch. */
-static int run_encoder(const shard_work *s, const uint8_t **chips, float *codes, fm_err *err)
+/* The path of the photograph that face number i of what waits is on. */
+static const char *path_of(const shard_work *s, size_t i)
 {
-    size_t n = 0;
+    const waiting_photo *w = s->waiting;
+
+    while (i >= w->photo.n_faces)
+        i -= w++->photo.n_faces;
+    return w->path;
+}
+
+/* Chips of what waits to codes f32 [n_chips, width], batch by batch. */
+static int run_encoder(const shard_work *s, fm_coder_face *faces, float *codes, fm_err *err)
+{
+    uint32_t width = fm_coder_width(s->tools->coder);
+    size_t n = 0, wrong = 0;
     int rc = 0;
 
     for (size_t i = 0; i < s->n_waiting; i++)
         for (uint32_t k = 0; k < s->waiting[i].photo.n_faces; k++)
-            chips[n++] = s->waiting[i].photo.faces[k].chip;
-    for (size_t at = 0; rc == 0 && at < n; at += FM_ENCODER_BATCH) {
-        size_t count = n - at < FM_ENCODER_BATCH ? n - at : FM_ENCODER_BATCH;
+            faces[n++] = (fm_coder_face){s->waiting[i].photo.faces[k].chip, s->waiting[i].photo.faces[k].mask};
+    for (size_t at = 0; rc == 0 && at < n; at += FM_CODER_BATCH) {
+        size_t count = n - at < FM_CODER_BATCH ? n - at : FM_CODER_BATCH;
 
-        rc = fm_encoder_run(s->tools->encoder, chips + at, count, codes + at * FM_ENCODER_WIDTH, err);
+        rc = fm_coder_run(s->tools->coder, faces + at, s->waiting[0].photo.chip_size, count, codes + at * width, &wrong,
+                          err);
+        if (rc == -EDOM)
+            return fm_fail_in(err, rc, "%s", path_of(s, at + wrong));
         if (rc == 0 && at + count < n)
             rc = s->tools->between(s->tools->ctx, err);
     }
@@ -65,6 +79,7 @@ static int run_encoder(const shard_work *s, const uint8_t **chips, float *codes,
 
 static int put_codes(const shard_work *s, const float *codes, uint64_t micros, fm_err *err)
 {
+    uint32_t width = fm_coder_width(s->tools->coder);
     fm_buf payload = FM_BUF_INIT;
     int rc = 0;
 
@@ -73,13 +88,13 @@ static int put_codes(const shard_work *s, const float *codes, uint64_t micros, f
         uint32_t n = w->photo.n_faces;
 
         payload.size = 0;
-        fm_code_encode(n, FM_ENCODER_WIDTH, codes, &payload);
+        fm_code_encode(n, width, codes, &payload);
         if (payload.failed)
             rc = fm_fail_nomem(err, "code record", payload.size);
         else
             rc = fm_records_put(s->tools->records, &(fm_key_owner){&w->ack->image, w->path}, FM_RECORD_CODE, &w->key,
                                 payload.data, payload.size, err);
-        codes += (size_t)n * FM_ENCODER_WIDTH;
+        codes += (size_t)n * width;
         w->ack->code_made = true;
         w->ack->micros = cut_micros(w->ack->micros + micros * n / s->n_chips);
     }
@@ -89,23 +104,23 @@ static int put_codes(const shard_work *s, const float *codes, uint64_t micros, f
 
 static int encode_waiting(shard_work *s, fm_err *err)
 {
-    size_t bytes = s->n_chips * FM_ENCODER_WIDTH * sizeof(float);
-    const uint8_t **chips = calloc(s->n_chips + 1, sizeof *chips);
+    size_t bytes = s->n_chips * fm_coder_width(s->tools->coder) * sizeof(float);
+    fm_coder_face *faces = calloc(s->n_chips + 1, sizeof *faces);
     float *codes = malloc(bytes + 1);
     uint64_t start = fm_clock_us();
     int rc = 0;
 
-    if (!chips || !codes)
+    if (!faces || !codes)
         rc = fm_fail_nomem(err, "batch", bytes);
     else if (fm_fault("worker.encode"))
         rc = fm_fail(err, -EIO, "encoding refused by a fault");
     if (rc == 0)
-        rc = run_encoder(s, chips, codes, err);
+        rc = run_encoder(s, faces, codes, err);
     if (rc == 0)
         rc = put_codes(s, codes, fm_clock_us() - start, err);
     fm_spans_add(s->tools->spans, FM_SPAN_ENCODE, start, s->n_chips);
     forget_waiting(s);
-    free(chips);
+    free(faces);
     free(codes);
     return rc;
 }
@@ -132,15 +147,16 @@ static int read_photograph(const shard_work *s, const char *path, fm_ack_item *a
     return 0;
 }
 
-/* The photo record of ack->image, if there is one. */
-static int find_photo(const shard_work *s, const fm_ack_item *ack, fm_photo *photo, bool *found, fm_err *err)
+/* The photo record of image under a recipe, if there is one. */
+static int look_for(const shard_work *s, const fm_digest *image, const fm_digest *recipe, fm_photo *photo, bool *found,
+                    fm_err *err)
 {
     const void *payload;
     fm_digest key;
     size_t n;
     int rc;
 
-    fm_key_photo(&ack->image, &s->tools->recipe, &key);
+    fm_key_photo(image, recipe, &key);
     rc = fm_records_find(s->tools->records, FM_RECORD_PHOTO, &key, &payload, &n, err);
     if (rc == 0)
         rc = fm_photo_decode(payload, n, photo, err);
@@ -148,21 +164,12 @@ static int find_photo(const shard_work *s, const fm_ack_item *ack, fm_photo *pho
     return rc == -ENOENT || rc == -EBADMSG ? 0 : rc;    /* one of another version is made again */
 }
 
-static int make_photo(const shard_work *s, const char *path, const fm_buf *bytes, fm_ack_item *ack, fm_photo *photo,
-                      fm_err *err)
+static int put_photo(const shard_work *s, const char *path, fm_ack_item *ack, fm_photo *photo, fm_err *err)
 {
-    uint64_t start = fm_clock_us();
     fm_buf payload = FM_BUF_INIT;
     fm_digest key;
-    int rc = fm_preprocess(s->tools->preprocessor, bytes->data, bytes->size, photo, err);
+    int rc;
 
-    fm_spans_join(s->tools->spans, FM_SPAN_CHIP, start, 1);
-    if (rc != 0)
-        return rc;
-    if (photo->reason == FM_CRASHED) {
-        fm_warn("a photograph is left out as crashed, the ledger names it: %s", photo->detail);
-        return 0;
-    }
     fm_photo_encode(photo, &payload);
     fm_key_photo(&ack->image, &s->tools->recipe, &key);
     if (payload.failed)
@@ -177,6 +184,43 @@ static int make_photo(const shard_work *s, const char *path, const fm_buf *bytes
     return rc;
 }
 
+/* The photo record of ack->image, if there is one.  Where masks are not wanted any more, the record that has them is
+ * put again without: nothing is decoded for that. */
+static int find_photo(const shard_work *s, const char *path, fm_ack_item *ack, fm_photo *photo, bool *found, fm_err *err)
+{
+    int rc = look_for(s, &ack->image, &s->tools->recipe, photo, found, err);
+
+    if (rc != 0 || *found || fm_digest_is_zero(&s->tools->masked_recipe))
+        return rc;
+    rc = look_for(s, &ack->image, &s->tools->masked_recipe, photo, found, err);
+    if (rc != 0 || !*found)
+        return rc;
+    for (uint32_t i = 0; i < photo->n_faces; i++) {
+        free(photo->faces[i].mask);
+        photo->faces[i].mask = NULL;
+    }
+    if (strcmp(photo->detail, FM_MASK_MISSES) == 0)
+        photo->detail[0] = '\0';
+    return put_photo(s, path, ack, photo, err);
+}
+
+static int make_photo(const shard_work *s, const char *path, const fm_buf *bytes, fm_ack_item *ack, fm_photo *photo,
+                      fm_err *err)
+{
+    uint64_t start = fm_clock_us();
+    int rc = fm_fault("worker.decode") ? fm_fail(err, -EIO, "decoding refused by a fault")
+                                       : fm_preprocess(s->tools->preprocessor, bytes->data, bytes->size, photo, err);
+
+    fm_spans_join(s->tools->spans, FM_SPAN_CHIP, start, 1);
+    if (rc != 0)
+        return rc;
+    if (photo->reason == FM_CRASHED) {
+        fm_warn("a photograph is left out as crashed, the ledger names it: %s", photo->detail);
+        return 0;
+    }
+    return put_photo(s, path, ack, photo, err);
+}
+
 /* Find the photograph's record or make it.  *there is false when the file cannot be read or was forgotten. */
 static int get_photo(const shard_work *s, const fm_lease_item *item, fm_ack_item *ack, fm_photo *photo, bool *there,
                      fm_err *err)
@@ -187,7 +231,7 @@ static int get_photo(const shard_work *s, const fm_lease_item *item, fm_ack_item
     *there = false;
     if (item->have_photo) {
         ack->image = item->image;
-        rc = find_photo(s, ack, photo, there, err);
+        rc = find_photo(s, item->path, ack, photo, there, err);
     }
     if (rc != 0 || *there)
         return rc;
@@ -196,7 +240,7 @@ static int get_photo(const shard_work *s, const fm_lease_item *item, fm_ack_item
     if (rc == 0 && fm_records_forgotten(s->tools->records, &ack->image, item->path)) {
         ack->reason = FM_FORGOTTEN;
     } else if (rc == 0 && !fm_digest_is_zero(&ack->image)) {
-        rc = find_photo(s, ack, photo, there, err);
+        rc = find_photo(s, item->path, ack, photo, there, err);
         if (rc == 0 && !*there)
             rc = make_photo(s, item->path, &bytes, ack, photo, err);
         *there = rc == 0;
@@ -225,12 +269,12 @@ static int queue_photo(shard_work *s, const char *path, fm_ack_item *ack, fm_pho
     bool needs = false;
     int rc = 0;
 
-    if (s->tools->encoder && photo->reason == FM_USED && (photo->n_faces == 0 || photo->chip_size != FM_ENCODER_CHIP)) {
-        rc = fm_fail(err, -EBADMSG, "a photo record has %u chips of %u pixels, the encoder takes %d", photo->n_faces,
-                     photo->chip_size, FM_ENCODER_CHIP);
-    } else if (s->tools->encoder && photo->reason == FM_USED) {
+    if (s->tools->coder && photo->reason == FM_USED && (photo->n_faces == 0 || photo->chip_size != s->tools->chip_size)) {
+        rc = fm_fail(err, -EBADMSG, "a photo record has %u chips of %u pixels where the recipe makes them of %u",
+                     photo->n_faces, photo->chip_size, s->tools->chip_size);
+    } else if (s->tools->coder && photo->reason == FM_USED) {
         fm_key_photo(&ack->image, &s->tools->recipe, &photo_key);
-        fm_key_code(&photo_key, &s->tools->encoder_model, &key);
+        fm_key_code(&photo_key, &s->tools->encoding, &key);
         rc = needs_code(s, &key, &needs, err);
     }
     if (rc != 0 || !needs) {
@@ -239,7 +283,7 @@ static int queue_photo(shard_work *s, const char *path, fm_ack_item *ack, fm_pho
     }
     s->waiting[s->n_waiting++] = (waiting_photo){ack, path, key, *photo};
     s->n_chips += photo->n_faces;
-    if (s->n_chips < FM_ENCODER_BATCH)
+    if (s->n_chips < FM_CODER_BATCH)
         return 0;
     rc = fm_journal_idle(s->tools->journal, err);       /* the batch is of many photographs */
     return rc == 0 ? encode_waiting(s, err) : rc;

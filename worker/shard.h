@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "proto/journal.h"
 #include "proto/message.h"
-#include "worker/net/encoder.h"
+#include "worker/coder.h"
 #include "worker/preprocess.h"
 #include "worker/records.h"
 #include "worker/spans.h"
@@ -16,10 +16,12 @@ typedef struct {
     fm_preprocessor *preprocessor;
     fm_journal *journal;            /* is told of each photograph before anything is done about it */
     fm_spans *spans;                /* gets what time was spent on */
-    fm_encoder *encoder;            /* NULL: chips only */
+    fm_coder *coder;                /* NULL: chips only */
     fm_digest recipe;               /* fm_recipe_digest */
+    fm_digest masked_recipe;        /* the recipe with a mask beside it, whose records serve too; zero: none */
+    uint32_t chip_size;             /* of the recipe */
     uint64_t max_bytes;             /* of a file */
-    fm_digest encoder_model;
+    fm_digest encoding;             /* fm_encoding_digest */
     /* Called between photographs and between batches.  0: go on; 1: the lease is not to be finished; or a negative code. */
     int (*between)(void *ctx, fm_err *err);
     void *ctx;

@@ -36,6 +36,7 @@ typedef struct {
     fm_records *records;
     fm_preprocessor *preprocessor;
     fm_journal *journal;
+    fm_coder *coder;            /* NULL: chips only */
     fm_shard_tools tools;
     uint32_t timeout_ms;        /* a lease without a beat for so long is lost */
     uint64_t lease, done_lease; /* held now; acknowledged last */
@@ -166,25 +167,24 @@ static int between(void *ctx, fm_err *err)
 }
 
 /* Do the models that were loaded make what the coordinator asks for? */
-static int check_models(const worker *w, const fm_message *welcome, fm_err *err)
+static int check_models(const worker *w, const fm_message *welcome, const fm_digest *encoding, fm_err *err)
 {
     const fm_join *join = w->spec->join;
     const struct { const char *what; const fm_digest *ours, *theirs; } pairs[] = {
         {"detector", &join->detector.sha256, &welcome->recipe.detector_model},
         {"landmarks", &join->landmarks.sha256, &welcome->recipe.landmarks_model},
-        {"encoder", &join->encoder.sha256, &welcome->encoder},
+        {"mask", &join->mask.sha256, &welcome->recipe.mask_model},
+        {"encoder", encoding, &welcome->encoder},
     };
     bool encode = !fm_digest_is_zero(&welcome->encoder);
+    size_t n;
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (!fm_digest_is_zero(pairs[i].ours) && !fm_digest_is_zero(pairs[i].theirs) &&
             !fm_digest_equal(pairs[i].ours, pairs[i].theirs))
             return fm_fail(err, -EINVAL, "the %s model that was loaded is another than the run's", pairs[i].what);
-    if (encode && !fm_models_encoder(w->spec->models))
+    if (encode && !fm_models_encoder(w->spec->models) && !fm_models_network(w->spec->models, &n))
         return fm_fail(err, -EINVAL, "the run asks for codes and no encoder model was loaded");
-    if (encode && welcome->recipe.chip_size != FM_ENCODER_CHIP)
-        return fm_fail(err, -EINVAL, "the encoder takes chips of %d pixels, the recipe makes them of %u: set chip size to %d",
-                       FM_ENCODER_CHIP, welcome->recipe.chip_size, FM_ENCODER_CHIP);
     return 0;
 }
 
@@ -192,8 +192,16 @@ static int check_models(const worker *w, const fm_message *welcome, fm_err *err)
 static int set_up(worker *w, const fm_message *welcome, fm_err *err)
 {
     const fm_join *join = w->spec->join;
-    int rc = check_models(w, welcome, err);
+    fm_encoding e = join->encoding;
+    fm_digest encoding;
+    int rc;
 
+    e.model = join->encoder.sha256;
+    rc = fm_encoding_digest(&e, &encoding, err);
+    if (rc == 0)
+        rc = check_models(w, welcome, &encoding, err);
+    if (rc == 0 && !fm_digest_is_zero(&welcome->encoder))
+        rc = fm_coder_create(&e, w->spec->models, &w->coder, err);
     if (rc == 0 && !sodium_is_zero(welcome->store_key, sizeof welcome->store_key))
         rc = fm_vault_admit(join->store_dir, welcome->store_key, err);
     if (rc == 0)
@@ -208,6 +216,13 @@ static int set_up(worker *w, const fm_message *welcome, fm_err *err)
         fm_preprocessor_isolate(w->preprocessor, w->spec->isolate);
     if (rc == 0)
         rc = fm_recipe_digest(&welcome->recipe, &w->tools.recipe, err);
+    if (rc == 0 && !welcome->recipe.mask && !fm_digest_is_zero(&join->mask.sha256)) {
+        fm_recipe masked = welcome->recipe;
+
+        masked.mask = true;
+        masked.mask_model = join->mask.sha256;
+        rc = fm_recipe_digest(&masked, &w->tools.masked_recipe, err);
+    }
     if (rc != 0)
         return rc;
     for (uint32_t i = 0; i < welcome->n_segments; i++)
@@ -217,8 +232,9 @@ static int set_up(worker *w, const fm_message *welcome, fm_err *err)
     w->tools.preprocessor = w->preprocessor;
     w->tools.journal = w->journal;
     w->tools.spans = &w->spans;
-    w->tools.encoder = fm_digest_is_zero(&welcome->encoder) ? NULL : fm_models_encoder(w->spec->models);
-    w->tools.encoder_model = welcome->encoder;
+    w->tools.coder = w->coder;
+    w->tools.encoding = welcome->encoder;
+    w->tools.chip_size = welcome->recipe.chip_size;
     w->tools.max_bytes = welcome->recipe.max_bytes;
     w->tools.between = between;
     w->tools.ctx = w;
@@ -406,6 +422,7 @@ int fm_worker_run(const fm_worker_spec *spec, fm_err *err)
         rc = leave(&w, err);
     fm_records_destroy(w.records);
     fm_preprocessor_destroy(w.preprocessor);
+    fm_coder_destroy(w.coder);
     fm_journal_close(w.journal);
     fm_client_close(w.client, rc == 0 ? BYE_LINGER_MS : 0);
     return rc;

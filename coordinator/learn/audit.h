@@ -36,6 +36,7 @@ typedef struct {
     fm_plan plan;               /* the study's */
     uint32_t nulls, seeds, permutations;    /* how many, at most FM_AUDIT_RUNS_MAX each */
     double chip_padding;        /* of the recipe: where landmarks lie on a chip */
+    uint8_t fill[3];            /* what masked chips are painted over with, R, G, B */
     fm_digest *photo;           /* [plan.n] key of the row's PHOTO record; owned */
     uint64_t *file_bytes;       /* u64 [plan.n] size of the row's file; owned */
     uint32_t *stratum;          /* u32 [plan.n] sex and age band of the study's matching; 0 without; owned */

@@ -8,7 +8,7 @@
 
 #define PLAN_MAGIC 0x50414d46u      /* "FMAP" */
 #define RESULT_MAGIC 0x52414d46u    /* "FMAR" */
-#define VERSION 1u
+#define VERSION 2u
 #define ROW_BYTES (FM_DIGEST_BYTES + sizeof(uint64_t) + sizeof(uint32_t))
 
 int fm_audit_plan_init(fm_audit_plan *a, const fm_plan *plan, fm_err *err)
@@ -47,6 +47,7 @@ static void put_own(const fm_audit_plan *a, fm_buf *out)
     fm_buf_u32(out, a->seeds);
     fm_buf_u32(out, a->permutations);
     fm_buf_f64(out, a->chip_padding);
+    fm_buf_put(out, a->fill, sizeof a->fill);
     fm_buf_u64(out, a->plan.n);
     for (size_t i = 0; i < a->plan.n; i++) {
         fm_buf_put(out, a->photo[i].b, FM_DIGEST_BYTES);
@@ -99,6 +100,7 @@ static int get_rows(fm_reader *in, fm_audit_plan *a, fm_err *err)
     got.seeds = a->seeds;
     got.permutations = a->permutations;
     got.chip_padding = a->chip_padding;
+    memcpy(got.fill, a->fill, sizeof got.fill);
     *a = got;
     return 0;
 }
@@ -108,11 +110,14 @@ int fm_audit_plan_decode(const void *bytes, size_t n, fm_audit_plan *out, fm_err
     fm_reader in = fm_reader_init(bytes, n);
     uint32_t magic = fm_reader_u32(&in), version = fm_reader_u32(&in);
     fm_audit_plan a = {.nulls = fm_reader_u32(&in)};
+    const uint8_t *fill;
     int rc;
 
     a.seeds = fm_reader_u32(&in);
     a.permutations = fm_reader_u32(&in);
     a.chip_padding = fm_reader_f64(&in);
+    if ((fill = fm_reader_get(&in, sizeof a.fill)))
+        memcpy(a.fill, fill, sizeof a.fill);
     a.plan.n = (size_t)fm_reader_u64(&in);
     if (in.failed || magic != PLAN_MAGIC || version != VERSION)
         return fm_fail(err, -EBADMSG, "not an audit plan of this version");

@@ -31,7 +31,7 @@ static fm_head_file make(void)
         abort();
     fm_recipe_default(&f.recipe);
     memset(&f.recipe.detector_model, 1, sizeof f.recipe.detector_model);
-    memset(&f.encoder_model, 2, sizeof f.encoder_model);
+    memset(&f.encoding.model, 2, sizeof f.encoding.model);
     f.classes[0] = strdup("");
     f.classes[1] = strdup("tab\there");
     f.classes[2] = strdup("\xc3\xa9");
@@ -101,7 +101,7 @@ static void other_codes_are_refused(void)
 {
     fm_head_file f = make();
     fm_recipe recipe = f.recipe;
-    fm_digest encoder = f.encoder_model;
+    fm_encoding encoder = f.encoding;
     fm_err err = FM_ERR_INIT;
 
     CHECK_INT(fm_head_file_fits(&f, &recipe, &encoder, 128, D, &err), 0);
@@ -113,7 +113,11 @@ static void other_codes_are_refused(void)
     recipe = f.recipe;
     recipe.landmarks_model.b[0] ^= 1;
     CHECK_INT(fm_head_file_fits(&f, &recipe, &encoder, 128, D, &err), -EINVAL);
-    encoder.b[3] ^= 1;
+    encoder.model.b[3] ^= 1;
+    CHECK_INT(fm_head_file_fits(&f, &f.recipe, &encoder, 128, D, &err), -EINVAL);
+    CHECK(strstr(err.text, "encoder 0202") != NULL);
+    encoder = f.encoding;
+    encoder.mask = true;
     CHECK_INT(fm_head_file_fits(&f, &f.recipe, &encoder, 128, D, &err), -EINVAL);
     CHECK(strstr(err.text, "encoder 0202") != NULL);
     fm_head_file_fini(&f);

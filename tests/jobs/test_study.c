@@ -97,7 +97,15 @@ static void mistakes_name_line_and_remedy(void)
         {"name: x\n" COHORT "evaluate: {test: [a]}\n", -EINVAL, "belong to split: cohorts"},
         {"name: x\n" COHORT "store: {key_file: k}\n", -EINVAL, "does not say encrypt: true"},
         {"name: x\n" COHORT "store: {encrypt: true, key_file: k, key_command: c}\n", -EINVAL, "not both"},
-        {"name: x\n" COHORT "recipe: {mask: portrait}\n", -ENOTSUP, "not in this version"},
+        {"name: x\n" COHORT "recipe: {mask: potrait}\n", -EINVAL, "none of: none, portrait"},
+        {"name: x\n" COHORT "recipe: {mask: {kind: portrait, fill: [0, 256, 0]}}\n", -EINVAL, "whole numbers from 0 to 255"},
+        {"name: x\n" COHORT "recipe: {mask: {kind: portrait, fill: [0, 1]}}\n", -EINVAL, "one number, or three"},
+        {"name: x\n" COHORT "recipe: {chip: {size: 112}}\n", -EINVAL, "takes chips of size 150"},
+        {"name: x\n" COHORT "encoder: {model: resnet50}\n", -EINVAL, "neither dlib-resnet nor an .onnx file"},
+        {"name: x\n" COHORT "encoder: {mean: 127.5}\n", -EINVAL, "dlib-resnet takes no key but code"},
+        {"name: x\n" COHORT "encoder: {model: a.onnx, code: pooled}\n", -EINVAL, "name the output"},
+        {"name: x\n" COHORT "encoder: {model: a.onnx, scale: [1, x, 2]}\n", -EINVAL, "scale: expected a number"},
+        {"name: x\n" COHORT "encoder: {model: a.onnx, channels: gray}\n", -EINVAL, "none of: rgb, bgr, grey"},
         {"name: x\ncohorts: [{name: a, role: case, format: megage, path: m}]\n", -EINVAL, "none of: csv, tsv"},
         {"name: x\ncohorts: [{name: a, role: patient, format: csv, path: m}]\n", -EINVAL, "none of: case, control"},
         {"name: x\n" COHORT "task: {label: age>40}\n", -EINVAL, "age>=40"},
@@ -136,6 +144,26 @@ static void choices_and_protocols_are_read(void)
              "path: b}\nevaluate: {split: cohorts, train: [b], test: [a]}\n", &err);
     REQUIRE(s != NULL);
     CHECK(s->evaluate.tests[0] && !s->evaluate.tests[1]);
+}
+
+static void encoders_and_masks_are_read(void)
+{
+    uint32_t offset, width;
+    fm_err err;
+    fm_study *s = load("name: x\n" COHORT "encoder: {code: embedding}\n", &err);
+
+    REQUIRE(s != NULL);
+    fm_study_code(s, &offset, &width);
+    CHECK(s->encoding.kind == FM_ENCODER_DLIB && offset == 0 && width == 128 && !s->encoding.mask && !s->recipe.mask);
+    s = load("name: x\n" COHORT "recipe: {chip: {size: 112}, mask: {kind: portrait, fill: [1, 2, 255]}}\n"
+             "encoder: {model: nets/face.onnx, output: code, channels: bgr, mean: [1, 2, 3], scale: 0.5}\n", &err);
+    REQUIRE(s != NULL);
+    CHECK(s->encoding.kind == FM_ENCODER_ONNX && s->encoding.mask && s->recipe.mask && s->recipe.chip_size == 112);
+    CHECK(s->encoding.fill[0] == 1 && s->encoding.fill[2] == 255);
+    CHECK_STR(s->encoder, "face.onnx");
+    CHECK(strstr(s->encoder_file, "/nets/face.onnx") != NULL);
+    CHECK(s->wish.n_mean == 3 && s->wish.mean[2] == 3 && s->wish.n_scale == 1 && s->wish.channels == FM_CHANNELS_BGR &&
+          s->wish.layout == -1);
 }
 
 static void csv_rows_good_and_bad(void)
@@ -230,5 +258,6 @@ static void matching_is_exact_in_sex_and_band(void)
 
 CHECK_MAIN(CHECK_CASE(contract_example_is_read), CHECK_CASE(mistakes_name_line_and_remedy),
            CHECK_CASE(choices_and_protocols_are_read), CHECK_CASE(scratch_may_be_a_variable),
+           CHECK_CASE(encoders_and_masks_are_read),
            CHECK_CASE(csv_rows_good_and_bad), CHECK_CASE(folder_and_utkface_names),
            CHECK_CASE(matching_is_exact_in_sex_and_band))

@@ -42,7 +42,7 @@ static inline bool fixture_open(fixture_models *f, bool encoder)
     ok = fixture_read("frontal_hog.f32", &parts[0]) && fixture_read("shape_predictor_68_face_landmarks.dat", &parts[1]) &&
          (!encoder || fixture_read("dlib_face_recognition_resnet_model_v1.dat", &parts[2]));
     if (ok) {
-        files = (fm_model_files){parts[0].data, parts[1].data, parts[2].data, parts[0].size, parts[1].size, parts[2].size};
+        files = (fm_model_files){parts[0].data, parts[1].data, parts[2].data, NULL, parts[0].size, parts[1].size, parts[2].size, 0};
         ok = CHECK(fm_models_pack(&files, fm_cpu_isa(), &packed, &err) == 0) && CHECK(packed.size % 64 == 0);
     }
     f->block = ok ? aligned_alloc(64, packed.size) : NULL;
