@@ -121,11 +121,34 @@ static void one_without_memory_is_crashed(void)
     fm_decode_info info;
     fm_err err = FM_ERR_INIT;
 
-    if (!started("decode:1:fails"))
+    char fault[64];
+
+    snprintf(fault, sizeof fault, "decode@%zu:1:fails", file.size);
+    if (!started(fault))
         return;
     CHECK_INT(fm_isolate_decode(isolate, file.data, file.size, &limits, &image, &info, &err), -ECHILD);
     CHECK(info.reason == FM_CRASHED && strstr(err.text, "memory"));
     fm_isolate_end(isolate);
+    fm_buf_fini(&file);
+}
+
+/* What fails for all is no photograph's fault. */
+static void decoders_that_always_die_blame_nobody(void)
+{
+    static const char *const faults[] = {"decode:1:fails", "decode:1:kill"};
+    fm_buf file = jpeg(64, 48);
+
+    for (int i = 0; i < 2; i++) {
+        fm_image image = FM_IMAGE_INIT;
+        fm_decode_info info;
+        fm_err err = FM_ERR_INIT;
+
+        if (!started(faults[i]))
+            return;
+        CHECK_INT(fm_isolate_decode(isolate, file.data, file.size, &limits, &image, &info, &err), -EIO);
+        CHECK(strstr(err.text, "whatever they are given"));
+        fm_isolate_end(isolate);
+    }
     fm_buf_fini(&file);
 }
 
@@ -173,4 +196,5 @@ static void what_dies_meanwhile_is_no_photographs_fault(void)
 }
 
 CHECK_MAIN(CHECK_CASE(images_are_the_same), CHECK_CASE(one_that_kills_is_crashed), CHECK_CASE(one_death_costs_nothing),
-           CHECK_CASE(one_without_memory_is_crashed), CHECK_CASE(what_dies_meanwhile_is_no_photographs_fault))
+           CHECK_CASE(one_without_memory_is_crashed),
+           CHECK_CASE(decoders_that_always_die_blame_nobody), CHECK_CASE(what_dies_meanwhile_is_no_photographs_fault))

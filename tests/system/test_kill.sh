@@ -113,6 +113,22 @@ a_stopped_build_says_so_and_goes_on() {
     [ $got -eq 0 ] || holds "photographs kept" "$(value "$work/stop.json" build.photos_reused) > 0"
 }
 
+# The first asks workers to seal, the second waits for nobody.  A shell's background jobs ignore SIGINT: env gives it back.
+a_second_interrupt_stops_at_once() {
+    study interrupt
+    env --default-signal=INT "$FACEMILL" build "$faces/interrupt.yaml" --ranks 2 >"$work/said" 2>&1 &
+    build=$!
+    while [ ! -e "$faces/out-interrupt/run/status.json" ] && kill -0 $build 2>/dev/null; do pause 10; done
+    kill -INT $build
+    pause 5
+    kill -INT $build 2>/dev/null
+    wait $build
+    got=$?
+    [ $got -eq 5 ] || { cat "$work/said"; fail "a build that was interrupted twice ended with $got, expected 5"; }
+    "$FACEMILL" build "$faces/interrupt.yaml" --ranks 2 >"$work/said" 2>&1 || { cat "$work/said"; fail "no resumption"; }
+    expect "digest" "$(digest interrupt)" "$calm"
+}
+
 a_second_coordinator_is_refused() {
     study two
     "$FACEMILL" build "$faces/two.yaml" --ranks 1 >/dev/null 2>&1 &
@@ -132,4 +148,4 @@ no_process_is_left_behind() {
 }
 
 cases a_killed_rank_is_survived everything_is_killed_at_once a_killed_rank_is_survived_at_every_named_moment a_killed_coordinator_is_resumed \
-    a_stopped_build_says_so_and_goes_on a_second_coordinator_is_refused no_process_is_left_behind
+    a_stopped_build_says_so_and_goes_on a_second_interrupt_stops_at_once a_second_coordinator_is_refused no_process_is_left_behind

@@ -354,6 +354,32 @@ static void free_memory(const fm_isolate *d)
         return;     /* the next one overwrites it */
 }
 
+/* Does a decoder decode at all?  Asked before a photograph is blamed, with a PNG of one pixel. */
+static int check_decoder(const fm_isolate *d, fm_err *err)
+{
+    static const uint8_t pixel[] = {
+        0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48, 0x44, 0x52,
+        0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x00, 0x00, 0x00, 0x00, 0x3a, 0x7e, 0x9b,
+        0x55, 0x00, 0x00, 0x00, 0x0a, 0x49, 0x44, 0x41, 0x54, 0x78, 0xda, 0x63, 0x68, 0x00, 0x00, 0x00,
+        0x82, 0x00, 0x81, 0xda, 0x45, 0x08, 0x3b, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae,
+        0x42, 0x60, 0x82
+    };
+    const request r = {sizeof pixel, {.max_pixels = 1}};
+    fm_image image = FM_IMAGE_INIT;
+    fm_err why = FM_ERR_INIT;
+    int status, rc;
+    reply a;
+
+    rc = try_once(d, pixel, r, &a, &image, &why);
+    if (rc == 1 && bury(d, &status, err) != 0)
+        return -EIO;
+    fm_image_fini(&image);
+    if (rc == 0 && a.rc == 0)
+        return 0;
+    return fm_fail(err, -EIO, "decoders fail whatever they are given: this machine has no memory left, or the program is "
+                   "damaged (facemill doctor)");
+}
+
 int fm_isolate_decode(fm_isolate *d, const uint8_t *bytes, size_t n, const fm_decode_limits *limits, fm_image *out,
                       fm_decode_info *info, fm_err *err)
 {
@@ -381,7 +407,7 @@ int fm_isolate_decode(fm_isolate *d, const uint8_t *bytes, size_t n, const fm_de
         if (rc == 1)
             rc = bury(d, &status, err);
     }
-    if (rc != 0)
+    if (rc != 0 || (rc = check_decoder(d, err)) != 0)
         return rc;
     info->reason = FM_CRASHED;
     return fm_fail(err, -ECHILD, "the decoder %s%s, %d times",

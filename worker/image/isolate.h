@@ -14,7 +14,8 @@ void fm_isolate_end(fm_isolate *isolate);
 /* As fm_image_decode, in the decoder.  Its memory is bounded by what the limits can make it need.
  * isolate  NULL: decoded here.
  * Errors besides: -ECHILD (info->reason is crashed: a decoder died of these bytes twice, or could not have the memory
- * that they take twice; the next call finds another decoder), -EIO (there are no decoders any more).
+ * that they take twice; the next call finds another decoder), -EIO (there are no decoders any more, or they fail
+ * whatever they are given).
  * Threads: one at a time.  Fork: not across one. */
 int fm_isolate_decode(fm_isolate *isolate, const uint8_t *bytes, size_t n, const fm_decode_limits *limits,
                       fm_image *out, fm_decode_info *info, fm_err *err);
