@@ -33,7 +33,7 @@ points() {
     awk '{ for (i = 1; i <= $3; i++) { print $1, $2, i, "once"; print $1, $2, i, "always" } }' "$work/list"
 }
 chosen() {
-    if [ "${POINTS:-8}" = all ]; then points; else points | awk -v seed="$seed" -v n="${POINTS:-8}" '
+    if [ "${POINTS:-4}" = all ]; then points; else points | awk -v seed="$seed" -v n="${POINTS:-4}" '
         BEGIN { srand(seed) }
         { kind = $1 " " $2; if (!(kind in seen)) { seen[kind] = 1; kinds[++k] = kind } line[kind, ++of[kind]] = $0 }
         END { at = int(rand() * k); for (i = 0; i < n; i++) { kind = kinds[1 + (at + i) % k]; print line[kind, 1 + int(rand() * of[kind])] } }'
