@@ -63,7 +63,7 @@ a_crew_joins_and_stays() {
     expect "digest" "$(digest)" "$alone"
     expect "crews lost" "$(value "$work/joined.json" build.crews_lost)" 0
     [ ! -e "$out/run/ask" ] || fail "the folder for asks outlived the build"
-    expect "photographs read" "$(value "$out/run/usage.json" stages.read.things)" 40
+    holds "photographs read, some twice at the end" "$(value "$out/run/usage.json" stages.read.things) >= 40"
     sed '$ s/,$/]/' "$out/run/trace.json" >"$work/trace.json"
     expect "first track" "$(value "$work/trace.json" 0.args.name)" study
     for name in build chip encode commit seal wait "crew 0 on $(hostname)" "crew 1 on $(hostname)"; do
