@@ -59,5 +59,39 @@ results_are_equal_at_any_number_of_ranks() {
     done
 }
 
+# The published way with sex for the disease: men are the cases, each beside a woman of his age.
+matched() {
+    printf 'file\tsubject\tsex\tage\n' | tee "$work/men.tsv" >"$work/women.tsv"
+    for file in "$FACEMILL_DATA"/utkface-2k/[0-9]*_[01]_*.jpg; do
+        name=${file##*/} age=${name%%_*} rest=${name#*_}
+        case ${rest%%_*} in
+        0) printf '%s\t%s\tmale\t%s\n' "$file" "$name" "$age" >>"$work/men.tsv" ;;
+        1) printf '%s\t%s\tfemale\t%s\n' "$file" "$name" "$age" >>"$work/women.tsv" ;;
+        esac
+    done
+    cat >"$work/matched.yaml" <<END
+name: matched
+out: out
+cohorts:
+  - {name: men, role: case, format: tsv, path: men.tsv}
+  - {name: women, role: control, format: tsv, path: women.tsv}
+select: {age: [10, 120]}
+match: {by: [age], caliper: 5}
+task: {label: sex}
+END
+}
+
+sex_matched_by_age_from_yaml_to_report() {
+    data utkface-2k
+    matched
+    status 0 "$FACEMILL" run "$work/matched.yaml"
+    [ "$(wc -l <"$work/out/matched.tsv")" -gt 400 ] || fail "few pairs: $(wc -l <"$work/out/matched.tsv")"
+    holds "AUC" "$(value "$work/out/results.json" metrics.auc.value) >= 0.97"
+    holds "balance of age" "$(awk -F'\t' '$1 == "age" && $2 == "matched" { print $8 }' "$work/out/balance.tsv")^2 < 0.05^2"
+    holds "null studies" "$(value "$work/out/results.json" audits.null_study.hold_half) >= 0.8"
+    expect "alarm by file facts" "$(value "$work/out/results.json" audits.confounds.2.rings)" false
+    grep -q '</html>' "$work/out/report.html" || fail "no whole report"
+}
+
 cases sex_is_learnt age_is_learnt_from_the_same_store logistic_regression_finds_its_C_and_does_as_well \
-    results_are_equal_at_any_number_of_ranks
+    results_are_equal_at_any_number_of_ranks sex_matched_by_age_from_yaml_to_report
