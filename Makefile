@@ -20,7 +20,7 @@ Q       := $(if $(V),,@)
 export OMPI_CC := $(CC)
 export MPICH_CC := $(CC)
 
-PACKAGES := libsodium lmdb libzmq openblas libpng libjpeg jansson yaml-0.1
+PACKAGES := libsodium lmdb libzmq openblas libpng zlib libjpeg jansson yaml-0.1
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 VERSION := 0.1.0

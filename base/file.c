@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/archive.h"
 #include "base/fault.h"
 
 static int read_all(int fd, const char *path, size_t max_bytes, fm_buf *out, fm_err *err)
@@ -40,6 +41,8 @@ int fm_file_read(const char *path, size_t max_bytes, fm_buf *out, fm_err *err)
     int rc;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);     /* NONBLOCK: a FIFO must not hold us */
 
+    if (fd < 0 && errno == ENOTDIR)
+        return fm_archive_read(path, max_bytes, out, err);
     if (fd < 0)
         return fm_fail(err, -errno, "%s: cannot open: %s", path, strerror(errno));
     if (fstat(fd, &st) != 0)
@@ -183,11 +186,37 @@ int fm_file_shred(const char *path, fm_err *err)
     return rc != 0 ? fm_fail(err, rc, "%s: cannot overwrite and remove: %s", path, strerror(-rc)) : 0;
 }
 
+int fm_path_stat(const char *path, struct stat *out)
+{
+    if (stat(path, out) == 0 || (errno == ENOTDIR && fm_archive_stat(path, out, NULL) == 0))
+        return 0;
+    return -1;
+}
+
 bool fm_path_exists(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0;
+    return fm_path_stat(path, &st) == 0;
+}
+
+bool fm_path_readable(const char *path)
+{
+    struct stat st;
+
+    return access(path, R_OK) == 0 || (errno == ENOTDIR && fm_archive_stat(path, &st, NULL) == 0);
+}
+
+void fm_file_ahead(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0 && errno == ENOTDIR)
+        fm_archive_ahead(path);
+    if (fd < 0)
+        return;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+    close(fd);
 }
 
 int fm_path_join(char *out, size_t out_size, const char *dir, const char *name, fm_err *err)

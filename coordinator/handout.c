@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
+
 /* Which of the message's segments this one is; it is added when it is not there yet. */
 static int segment_index(fm_message *lease, const char *name, uint32_t *index, fm_err *err)
 {
@@ -227,7 +229,7 @@ int fm_handout_condemn(fm_worklist *p, const fm_segments *s, uint32_t shard, fm_
     struct stat st;
     int rc;
 
-    if (stat(ack.path, &st) == 0) {
+    if (fm_path_stat(ack.path, &st) == 0) {
         ack.file.size_bytes = (uint64_t)st.st_size;
         ack.file.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
     }

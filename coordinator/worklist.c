@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "proto/message.h"
@@ -124,7 +123,7 @@ static bool still_unread(const fm_worklist *p, const char *path, fm_reason reaso
     if (reason == FM_TOO_LARGE)
         return st && S_ISREG(st->st_mode) && (uint64_t)st->st_size > p->max_bytes;
     return reason == FM_UNREADABLE &&
-           (!st || !S_ISREG(st->st_mode) || st->st_size == 0 || access(path, R_OK) != 0);
+           (!st || !S_ISREG(st->st_mode) || st->st_size == 0 || !fm_path_readable(path));
 }
 
 static bool same_file(const fm_catalog_file *file, const struct stat *st)
@@ -189,7 +188,7 @@ static int plan_one(fm_worklist *p, fm_catalog *catalog, bool paranoid, uint32_t
     rc = fm_catalog_find_file(catalog, path, &file, err);
     if (rc != 0)
         return rc == -ENOENT ? 0 : rc;
-    return plan_known(p, catalog, item, &file, stat(path, &st) == 0 ? &st : NULL, err);
+    return plan_known(p, catalog, item, &file, fm_path_stat(path, &st) == 0 ? &st : NULL, err);
 }
 
 /* How many photographs the next shard takes of those that are left. */

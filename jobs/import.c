@@ -7,6 +7,9 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "base/archive.h"
+#include "base/file.h"
+
 #define BYTES_MAX (1ull << 30)
 
 void fm_names_fini(fm_names *l)
@@ -38,12 +41,19 @@ static int add(fm_names *l, const char *text, size_t size, fm_err *err)
     return 0;
 }
 
+static int add_member(void *names, const char *name, size_t n, fm_err *err)
+{
+    return name[0] == '.' ? 0 : add(names, name, n, err);
+}
+
 int fm_names_list(const char *dir, fm_names *out, fm_err *err)
 {
     DIR *d = opendir(dir);
     struct dirent *e;
     int rc = 0;
 
+    if (!d && errno == ENOTDIR)
+        return fm_archive_list(dir, add_member, out, err);
     if (!d)
         return fm_fail(err, -errno, "%s: cannot read folder: %s", dir, strerror(errno));
     while (rc == 0 && (e = readdir(d)))
@@ -79,7 +89,7 @@ bool fm_is_folder(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return fm_path_stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 int fm_import_columns(fm_samples *s, int c, const char *const *names, int n, fm_err *err)

@@ -27,11 +27,12 @@ typedef struct {
 } fm_names;
 
 void fm_names_fini(fm_names *l);
-/* What a folder holds, without hidden files, in the order of the names' bytes. */
+/* What a folder, or an archive or a folder in one, holds, without hidden files, in the order of the names' bytes. */
 int fm_names_list(const char *dir, fm_names *out, fm_err *err);
 /* A text file's lines, without line ends and a last empty line.  Errors: also -EINVAL (a zero byte). */
 int fm_names_read(const char *file, fm_names *out, fm_err *err);
 
+/* Also a folder in an archive; not the archive itself, so that a folder of archives is no folder of classes. */
 bool fm_is_folder(const char *path);
 
 /* Name the columns that this cohort's samples have besides the known ones.  Once a cohort, before its samples. */

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/archive.h"
 #include "base/text.h"
 #include "jobs/import.h"
 #include "jobs/table.h"
@@ -124,7 +125,7 @@ int fm_import_fairface(const fm_study *study, int c, fm_samples *s, fm_err *err)
     const char *path = study->cohorts[c].path;
     int rc = fm_import_columns(s, c, (const char *const[]){"race", "service_test"}, 2, err), found = 0;
 
-    if (rc == 0 && !fm_is_folder(path))
+    if (rc == 0 && !fm_is_folder(path) && !fm_archive_is(path))
         return read_csv(study, c, path, s, err);
     for (int i = 0; rc == 0 && i < 2; i++) {
         char file[FM_PATH_MAX];

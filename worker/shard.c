@@ -130,21 +130,32 @@ static int encode_waiting(shard_work *s, fm_err *err)
 static int read_photograph(const shard_work *s, const char *path, fm_ack_item *ack, fm_buf *bytes, fm_err *err)
 {
     uint64_t start = fm_clock_us();
+    fm_err why = FM_ERR_INIT;
     struct stat st;
     int rc;
 
-    if (stat(path, &st) == 0)
+    if (fm_path_stat(path, &st) == 0)
         ack->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    rc = fm_file_read(path, s->tools->max_bytes, bytes, NULL);
+    rc = fm_file_read(path, s->tools->max_bytes, bytes, &why);
     fm_spans_join(s->tools->spans, FM_SPAN_READ, start, 1);
     ack->size_bytes = bytes->size;
+    if (rc == -ENOMEM)
+        return fm_fail_nomem(err, "a photograph's bytes", bytes->size);
+    if (rc == -EBADMSG || rc == -ENOTSUP)       /* an archive's fault: looking at the file system would not show it */
+        fm_warn("a photograph is left out as unreadable: %s", why.text);
     if (rc == 0)
         fm_digest_of(bytes->data, bytes->size, &ack->image);
-    else if (rc == -ENOMEM)
-        return fm_fail_nomem(err, "a photograph's bytes", bytes->size);
     else
         ack->reason = rc == -EFBIG ? FM_TOO_LARGE : FM_UNREADABLE;
     return 0;
+}
+
+/* While one photograph is decoded, the system reads the next.  One, not many: what is asked for too early is thrown out
+ * of a full cache before it is used. */
+static void read_ahead(const fm_message *lease, uint32_t next)
+{
+    if (next < lease->n_items && !lease->items[next].have_photo)
+        fm_file_ahead(lease->items[next].path);
 }
 
 /* The photo record of image under a recipe, if there is one. */
@@ -318,6 +329,8 @@ int fm_shard_do(const fm_shard_tools *tools, const fm_message *lease, fm_ack_ite
         fm_records_add_sealed(tools->records, lease->segments[i]);
     for (uint32_t i = 0; rc == 0 && i < lease->n_items; i++) {
         rc = tools->between(tools->ctx, err);
+        if (rc == 0)
+            read_ahead(lease, i + 1);
         if (rc == 0)
             rc = do_item(&s, lease->lease, &lease->items[i], &acks[i], err);
     }
