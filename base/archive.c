@@ -100,10 +100,10 @@ int fm_archive_add(fm_archive *a, const fm_member *member, const char *name, siz
                        "names", a->path, name, n, n >= FM_PATH_MAX ? "too long" : "with a zero in it");
     used = plain_name(name, n, plain);
     if (used < 0)
-        return fm_fail(err, -EINVAL, "%s: member %.*s: a name with .. leads out of the archive; make it again from inside "
+        return fm_fail(err, -EBADMSG, "%s: member %.*s: a name with .. leads out of the archive; make it again from inside "
                        "its folder", a->path, (int)n, name);
     if (a->n == MEMBERS_MAX || a->names.size > NAMES_MAX)
-        return fm_fail(err, -EFBIG, "%s: more than %u members; split it", a->path, MEMBERS_MAX);
+        return fm_fail(err, -EBADMSG, "%s: more than %u members; split it", a->path, MEMBERS_MAX);
     return used ? add_plain(a, member, plain, (size_t)used, err) : 0;
 }
 

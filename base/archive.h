@@ -19,7 +19,8 @@
 /* Is path a regular file whose name ends in .tar or .zip? */
 bool fm_archive_is(const char *path);
 /* Append a member's bytes to out.  Errors: -ENOTDIR (no part of path is an archive), -ENOENT (no such member), -EISDIR,
- * -EFBIG (more than max_bytes), -EBADMSG (archive or member damaged or cut), -ENOTSUP (a member of a kind that is
+ * -EFBIG (more than max_bytes), -EINVAL (.. in path), -EBADMSG (archive or member damaged, cut or
+ * refused as a whole), -ENOTSUP (a member of a kind that is
  * refused), what opening and reading give. */
 int fm_archive_read(const char *path, size_t max_bytes, fm_buf *out, fm_err *err);
 /* What stat says of a file, said of a member: st_mode is S_IFREG or S_IFDIR, st_size the member's bytes.  st_mtim is no

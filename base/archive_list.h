@@ -35,7 +35,7 @@ typedef struct fm_archive {
 
 /* Exactly n bytes; -EBADMSG when the archive ends before. */
 int fm_archive_bytes(const fm_archive *a, uint64_t at, void *out, size_t n, fm_err *err);
-/* Add a member; name is made plain first.  Names of folders are passed over.  Errors: -EINVAL (..), -EFBIG, -ENOMEM. */
+/* Add a member; name is made plain first.  Names of folders are passed over.  Errors: -EBADMSG (.., too long, too many), -ENOMEM. */
 int fm_archive_add(fm_archive *a, const fm_member *member, const char *name, size_t n, fm_err *err);
 
 int fm_tar_list(fm_archive *a, fm_err *err);

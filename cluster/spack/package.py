@@ -22,6 +22,7 @@ class Facemill(MakefilePackage):
     depends_on("libzmq +libsodium")     # CURVE
     depends_on("openblas")
     depends_on("libpng")
+    depends_on("zlib-api")
     depends_on("libjpeg-turbo")
     depends_on("jansson")
     depends_on("libyaml")

@@ -13,8 +13,9 @@
 #include "base/file.h"
 #include "base/rng.h"
 
-#define LONG_NAME "a-folder-with-a-name-that-is-long-enough-for-a-tar-of-1979-to-have-trouble-with-it/and-another-one-in-it-that-is-" \
-                  "as-long-as-that/and-a-third-so-that-prefix-and-name-do-not-do-of-ustar-which-hold-255-together/so-that-this-is-long.jpg"
+/* Longer than the 100 bytes of a tar's first format, and the 255 of ustar. */
+#define LONG_PART "a-folder-with-a-name-that-is-long-enough-for-a-tar-of-1979-to-have-trouble-with-it-and-some-more-of-it"
+#define LONG_NAME LONG_PART "/" LONG_PART "/" LONG_PART ".jpg"
 
 static bool reads(const char *archive, const char *member, const char *want)
 {
@@ -56,8 +57,8 @@ static void tars_of_every_format_are_read(void)
     static const char *const formats[] = {"gnu", "pax", "ustar", "v7"};
     const char *dir = check_tmpdir();
 
-    REQUIRE(shell(dir, "mkdir -p in/sub '" LONG_NAME "x' && rm -r '" LONG_NAME "x' && printf one >in/a.jpg && : >in/empty && "
-                       "printf two >in/sub/b.jpg && printf three >'" LONG_NAME "' && ln in/a.jpg in/hard && ln -s a.jpg in/soft"));
+    REQUIRE(shell(dir, "mkdir -p in/sub " LONG_PART "/" LONG_PART " && printf one >in/a.jpg && : >in/empty && "
+                       "printf two >in/sub/b.jpg && printf three >" LONG_NAME " && ln in/a.jpg in/hard && ln -s a.jpg in/soft"));
     for (size_t i = 0; i < 4; i++) {
         char command[2048], tar[FM_PATH_MAX];
         fm_err err = FM_ERR_INIT;
@@ -207,7 +208,7 @@ static void names_that_lead_out_are_refused(void)
     zip_end(&z, false);
     snprintf(path, sizeof path, "%s/out.zip", check_tmpdir());
     REQUIRE(fm_file_write(path, z.bytes.data, z.bytes.size, NULL) == 0);
-    CHECK_INT(read_error(path, "b.jpg", &err), -EINVAL);
+    CHECK_INT(read_error(path, "b.jpg", &err), -EBADMSG);
     CHECK(strstr(err.text, "out.zip") && strstr(err.text, "a/../../b.jpg"));
     fm_buf_fini(&z.bytes);
 }
