@@ -50,6 +50,10 @@ void fm_audits_sentence(int confound, const fm_audit_figure *f, char *out, size_
     else if (f->low > 0.5)
         snprintf(out, n, "A classifier that sees only %s reaches AUC %.3f (%.3f to %.3f): a little more than chance.",
                  words[confound].sees, f->auc, f->low, f->high);
+    else if (f->high < 0.5)
+        snprintf(out, n, "A classifier that sees only %s reaches AUC %.3f (%.3f to %.3f), below 0.5: no more than chance would "
+                 "give. What tells nothing falls below it by folds alone: a class that happens to lie high in test faces "
+                 "lies low in the faces trained on.", words[confound].sees, f->auc, f->low, f->high);
     else
         snprintf(out, n, "A classifier that sees only %s reaches AUC %.3f (%.3f to %.3f): no more than chance would give.",
                  words[confound].sees, f->auc, f->low, f->high);

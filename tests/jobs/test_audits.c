@@ -13,7 +13,7 @@ static void sentences_say_how_far_to_trust(void)
         {{0.97, 0.95, 0.99, 0}, "0.970 (0.950 to 0.990): the classes come from different sources", true},
         {{0.62, 0.55, 0.69, 0}, "a little more than chance", false},
         {{0.48, 0.40, 0.56, 0}, "no more than chance", false},
-        {{0.30, 0.20, 0.40, 0}, "no more than chance", false},
+        {{0.30, 0.20, 0.40, 0}, "(0.200 to 0.400), below 0.5: no more than chance", false},
         {{0.9, NAN, NAN, 0}, "without resamples", false},
         {{NAN, NAN, NAN, 0}, "could not be trained", false},
     };
