@@ -1,6 +1,7 @@
 /* Two reporting guidelines, item by item: TRIPOD+AI (Collins et al. 2024, BMJ
  * 385:e078378; checklist of 11 January 2024) and CLAIM, 2024 update (Tejani et al.,
- * Radiology: Artificial Intelligence 6(4):e240300).
+ * Radiology: Artificial Intelligence 6(4):e240300).  docs/statistics.md says what
+ * numbers and meanings were compared with.
  *
  * An item is filled in when the study file or what came out decides it.  What
  * only authors know stays blank: a guess would be worse than a gap.  Names of
@@ -20,10 +21,15 @@ static const fm_study *study_of(const fm_page *page)
 }
 
 static void cohorts(const fm_page *page) { fm_page_say(page, FM_SAY_COHORTS); }
-static void faces(const fm_page *page) { fm_page_say(page, FM_SAY_FACES); }
 static void split(const fm_page *page) { fm_page_say(page, FM_SAY_SPLIT); }
 static void head(const fm_page *page) { fm_page_say(page, FM_SAY_HEAD); }
 static void statistics(const fm_page *page) { fm_page_say(page, FM_SAY_STATISTICS); }
+
+static void faces(const fm_page *page)
+{
+    fm_page_say(page, FM_SAY_FACES);
+    fm_html(page->b, " All photographs were treated alike, whatever their class, sex or age.");
+}
 
 static void encoder(const fm_page *page)
 {
@@ -74,7 +80,7 @@ static void sample_size(const fm_page *page)
 {
     char n[FM_GROUPED], subjects[FM_GROUPED];
 
-    fm_html(page->b, "All %s faces of %s %s that there were. Why they suffice is for the authors to say.",
+    fm_html(page->b, "All %s faces of %s %s that could be used. Why they suffice is for the authors to say.",
             fm_grouped(page->e->n, n), fm_grouped(page->subjects, subjects), fm_page_group_word(page));
 }
 
@@ -140,7 +146,7 @@ static void same_data(const fm_page *page)
     const fm_study_evaluate *v = &study_of(page)->evaluate;
 
     if (v->split == FM_SPLIT_HOLDOUT || v->split == FM_SPLIT_KFOLD)
-        fm_html(page->b, "None by design: folds are random parts of the same cohorts.");
+        fm_html(page->b, "Folds are random parts of the same cohorts: training and test faces differ by chance alone.");
     else if (v->split == FM_SPLIT_GROUP)
         fm_html(page->b, "Each %s was tested by what the others taught: differences between them are in Folds.", v->group);
     else
@@ -167,7 +173,7 @@ static void flow(const fm_page *page)
 
 static void characteristics(const fm_page *page)
 {
-    fm_html(page->b, "Characteristics, for sex and age; clinical ones are for the authors to add.");
+    fm_html(page->b, "Characteristics, for sex and age, by class but not by fold; clinical ones are for the authors to add.");
 }
 
 static void numbers(const fm_page *page)
@@ -179,6 +185,23 @@ static void model(const fm_page *page)
 {
     fm_html(page->b, "head.bin is the final classifier, which facemill predict applies to new photographs; the model files "
             "under Provenance, with their licences, are the rest.");
+}
+
+static void availability(const fm_page *page)
+{
+    software(page);
+    fm_html(page->b, " The trained classifier is head.bin. Whether it and the data are shared is for the authors to say.");
+}
+
+static void metrics(const fm_page *page)
+{
+    fm_html(page->b, "All those under Metrics, the same for every study of this kind; plots under Curves and calibration.");
+}
+
+static void metrics_and_statistics(const fm_page *page)
+{
+    metrics(page);
+    statistics(page);
 }
 
 static void performance(const fm_page *page)
@@ -194,9 +217,17 @@ static void robustness(const fm_page *page)
     fm_html(page->b, "By fold under Folds%s.", page->n_groups ? ", by sex and age under Subgroups" : "");
 }
 
+/* Random folds are no clusters: that they differ says nothing about centres. */
 static void heterogeneity(const fm_page *page)
 {
-    fm_html(page->b, "By fold under Folds%s.", page->n_groups ? ", by sex and age under Subgroups" : "");
+    const fm_study_evaluate *v = &study_of(page)->evaluate;
+
+    if (v->split == FM_SPLIT_GROUP)
+        fm_html(page->b, "Each %s by itself: Folds.", v->group);
+    else if (v->split < FM_SPLIT_GIVEN)
+        fm_html(page->b, "Not examined: folds are random, and none is a centre or another cluster.");
+    else
+        fm_html(page->b, "Each fold by itself: Folds. Which clusters they are is for the authors to say.");
 }
 
 static void refusals(const fm_page *page)
@@ -227,18 +258,20 @@ static void disjoint(const fm_page *page)
 
 static void initial_weights(const fm_page *page)
 {
-    fm_html(page->b, "Detector, landmarks and encoder: as published, unchanged. Classifier: %s; seed %.0f.",
-            study_of(page)->head.kind == FM_STUDY_FC ? "random weights, of the seed" : "none needed, its problem is convex",
-            (double)study_of(page)->seed);
+    fm_html(page->b, "Detector, landmarks and encoder: as published, unchanged. ");
+    if (study_of(page)->head.kind == FM_STUDY_FC)
+        fm_html(page->b, "Classifier: weights drawn at random from seed %.0f.", (double)study_of(page)->seed);
+    else
+        fm_html(page->b, "Classifier: its optimum is the same from any start.");
 }
 
 static void final_model(const fm_page *page)
 {
     if (study_of(page)->head.n_choices)
-        fm_html(page->b, "Settings were chosen by inner folds only; the final classifier was then trained once on all training "
-                "faces.");
+        fm_html(page->b, "Settings were chosen by inner folds only; the final classifier chose in the same way and was trained "
+                "on all faces.");
     else
-        fm_html(page->b, "The classifier as the study file sets it, trained once more on all training faces.");
+        fm_html(page->b, "The classifier as the study file sets it, trained once more on all faces.");
 }
 
 static void no_ensemble(const fm_page *page)
@@ -268,8 +301,8 @@ static const item tripod[] = {
     {"6a", "Setting and centres", NULL},
     {"6b", "Eligibility", eligibility},
     {"6c", "Treatments", NULL},
-    {"7", "Preparation and quality checks of data", faces},
-    {"8a", "Outcome", label},
+    {"7", "Preparation and checks of data, alike for all groups", faces},
+    {"8a", "Outcome, when and how assessed", label},
     {"8b", "Who assessed the outcome", NULL},
     {"8c", "Blinding of the outcome's assessment", NULL},
     {"9a", "Choice of predictors", choice_of_predictors},
@@ -281,7 +314,7 @@ static const item tripod[] = {
     {"12b", "Handling of predictors", scaling},
     {"12c", "Type of model and how it was built", head},
     {"12d", "Heterogeneity between clusters: method", external},
-    {"12e", "Measures and plots of performance", statistics},
+    {"12e", "Measures and plots of performance", metrics_and_statistics},
     {"12f", "Updating of the model", no_update},
     {"12g", "How predictions were calculated", how_predicted},
     {"13", "Class imbalance", imbalance},
@@ -289,7 +322,7 @@ static const item tripod[] = {
     {"15", "Output of the model, thresholds", output},
     {"16", "Differences between training and evaluation", same_data},
     {"17", "Ethical approval and consent", NULL},
-    {"18a", "Funding", NULL},
+    {"18a", "Funding, and the funders' part", NULL},
     {"18b", "Conflicts of interest", NULL},
     {"18c", "Protocol", NULL},
     {"18d", "Registration", NULL},
@@ -302,7 +335,7 @@ static const item tripod[] = {
     {"21", "Participants and outcomes in each analysis", numbers},
     {"22", "The full model", model},
     {"23a", "Performance with intervals, in subgroups too", performance},
-    {"23b", "Heterogeneity of performance", heterogeneity},
+    {"23b", "Heterogeneity between clusters: results", heterogeneity},
     {"24", "Results of updating", no_update},
     {"25", "Interpretation, fairness included", NULL},
     {"26", "Limitations", NULL},
@@ -332,30 +365,30 @@ static const item claim[] = {
     {"18", "Agreement between and within raters", NULL},
     {"19", "Assignment to partitions", split},
     {"20", "Level at which partitions are disjoint", disjoint},
-    {"21", "Intended sample size", sample_size},
+    {"21", "Intended size of the test data", sample_size},
     {"22", "Model", encoder},
     {"23", "Software", software},
     {"24", "Initial parameters", initial_weights},
     {"25", "Training", head},
     {"26", "Selection of the final model", final_model},
     {"27", "Ensembles", no_ensemble},
-    {"28", "Metrics", statistics},
-    {"29", "Uncertainty", performance},
+    {"28", "Metrics", metrics},
+    {"29", "Significance and uncertainty: method", statistics},
     {"30", "Robustness", robustness},
     {"31", "Explainability", NULL},
     {"32", "Evaluation on internal data", internal},
     {"33", "Testing on external data", external},
     {"34", "Registration of a clinical trial", NULL},
     {"35", "Numbers included and excluded", flow},
-    {"36", "Demographic and clinical characteristics", characteristics},
+    {"36", "Characteristics of cases in each partition", characteristics},
     {"37", "Performance and its uncertainty", performance},
     {"38", "Diagnostic performance and its precision", performance},
     {"39", "Analysis of failures", failures},
     {"40", "Limitations", NULL},
-    {"41", "Implications for practice", NULL},
-    {"42", "Protocol", NULL},
-    {"43", "Availability of software, model, data", software},
-    {"44", "Funding", NULL},
+    {"41", "Implications for practice, intended use", NULL},
+    {"42", "Protocol, or further technical details", NULL},
+    {"43", "Availability of software, model, data", availability},
+    {"44", "Funding, and the funders' part", NULL},
 };
 
 static void put_items(const fm_page *page, const item *items, size_t n, const char *caption)

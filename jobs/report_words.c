@@ -108,8 +108,8 @@ static void put_cohorts(const fm_page *page)
 
         for (size_t i = 0; i < samples->n; i++)
             photos += samples->v[i].cohort == c;
-        fm_html(page->b, "%s%s, %s%s", c ? "; " : "", s->cohorts[c].name,
-                !roles ? "" : s->cohorts[c].role == FM_ROLE_CASE ? "cases, " : "controls, ", fm_grouped(photos, n));
+        fm_html(page->b, "%s%s from %s%s", c ? "; " : "", fm_grouped(photos, n), s->cohorts[c].name,
+                !roles ? "" : s->cohorts[c].role == FM_ROLE_CASE ? ", as cases" : ", as controls");
     }
     fm_html(page->b, ").");
 }
@@ -258,7 +258,7 @@ static void put_head(const fm_page *page)
 static void put_sides(const fm_page *page)
 {
     const fm_study *s = study_of(page);
-    const char *before = " It was tested on ";
+    const char *before = " The classifier was tested on ";
 
     for (int tests = 1; tests >= 0; tests--) {
         for (int c = 0; c < s->n_cohorts; c++)
@@ -276,15 +276,15 @@ static void put_split(const fm_page *page)
     const fm_evaluation *e = page->e;
 
     if (v->split == FM_SPLIT_HOLDOUT)
-        fm_html(page->b, " It was tested on %g %% of the faces, held out from training", 100 * v->test_fraction);
+        fm_html(page->b, " The classifier was tested on %g %% of the faces, held out from training", 100 * v->test_fraction);
     else if (v->split == FM_SPLIT_GIVEN)
-        fm_html(page->b, " It was tested by %u folds given with the data", e->folds);
+        fm_html(page->b, " The classifier was tested by %u folds given with the data", e->folds);
     else if (v->split == FM_SPLIT_GROUP)
-        fm_html(page->b, " It was tested on each of %u values of %s in turn, trained on the others", e->folds, v->group);
+        fm_html(page->b, " The classifier was tested on each of %u values of %s in turn, trained on the others", e->folds, v->group);
     else if (v->split == FM_SPLIT_COHORTS)
         put_sides(page);
     else
-        fm_html(page->b, " It was tested by %u-fold cross-validation", e->folds);
+        fm_html(page->b, " The classifier was tested by %u-fold cross-validation", e->folds);
     if (e->repeats > 1)
         fm_html(page->b, ", %u times with other folds; metrics are means over these", e->repeats);
     if (v->split < FM_SPLIT_GIVEN)
@@ -326,18 +326,22 @@ static void put_references(const fm_page *page)
     fm_html(b, "<ul class=\"refs\">");
     if (isfinite(page->delong.se))
         fm_html(b, "<li>DeLong et al. Comparing the areas under two or more correlated receiver operating "
-                "characteristic curves. Biometrics 44, 1988.</li>");
+                "characteristic curves. Biometrics 44:837-845, 1988.</li>");
     if (s->head.kind != FM_STUDY_FC)
-        fm_html(b, "<li>Fan et al. LIBLINEAR: a library for large linear classification. JMLR 9, 2008.</li>");
+        fm_html(b, "<li>Fan et al. LIBLINEAR: a library for large linear classification. JMLR 9:1871-1874, 2008.</li>");
     if (strcmp(s->encoder, "dlib-resnet") == 0)
         fm_html(b, "<li>He et al. Deep residual learning for image recognition. CVPR 2016.</li>");
     fm_html(b, "<li>Kazemi and Sullivan. One millisecond face alignment with an ensemble of regression trees. CVPR "
-            "2014.</li><li>King. Dlib-ml: a machine learning toolkit. JMLR 10, 2009.</li>");
+            "2014.</li><li>King. Dlib-ml: a machine learning toolkit. JMLR 10:1755-1758, 2009.</li>");
     if (s->head.kind == FM_STUDY_FC)
         fm_html(b, "<li>Kingma and Ba. Adam: a method for stochastic optimization. ICLR 2015.</li>"
-                "<li>Liang et al. Journal of Medical Internet Research 22(4):e17234, 2020.</li>");
+                "<li>Liang et al. Identification of the facial features of patients with cancer: a deep learning-based "
+                "pilot study. Journal of Medical Internet Research 22(4):e17234, 2020.</li>");
     if (isfinite(page->delong.se))
-        fm_html(b, "<li>Obuchowski. Nonparametric analysis of clustered ROC curve data. Biometrics 53, 1997.</li>");
+        fm_html(b, "<li>Obuchowski. Nonparametric analysis of clustered ROC curve data. Biometrics 53:567-578, 1997.</li>");
+    if (s->head.kind == FM_STUDY_SVM)
+        fm_html(b, "<li>Platt. Probabilistic outputs for support vector machines and comparisons to regularized "
+                "likelihood methods. Advances in Large Margin Classifiers, MIT Press, 1999.</li>");
     fm_html(b, "</ul>");
 }
 
