@@ -28,7 +28,7 @@ static const verb verbs[] = {
     {"report", fm_verb_road, "write results, ledger and report"},
     {"predict", fm_verb_predict, "what a study's head makes of new photographs"},
     {"folds", fm_verb_folds, "a study's folds as the jobs of an array"},
-    {"submit", fm_verb_submit, "the same as a SLURM job"},
+    {"submit", fm_verb_submit, "the whole study as a SLURM job"},
     {"status", fm_verb_status, "progress of a run, once"},
     {"watch", fm_verb_watch, "progress of a run, live"},
     {"join", fm_verb_join, "add crews of this machine or allocation to a running build"},
