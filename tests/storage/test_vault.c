@@ -256,7 +256,7 @@ static void only_the_key_opens_it(void)
 static void flip(const char *path, size_t at, unsigned bit)
 {
     int fd = open(path, O_RDWR);
-    uint8_t b;
+    uint8_t b = 0;
 
     CHECK(fd >= 0 && pread(fd, &b, 1, (off_t)at) == 1);
     b ^= (uint8_t)(1u << bit);
