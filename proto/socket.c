@@ -298,12 +298,12 @@ static void answer_zap(fm_server *s)
     close_frames(frames, ZAP_FRAMES);
 }
 
-static void refuse_version(fm_server *s, const fm_peer *to)
+static void refuse_version(fm_server *s, const fm_peer *to, const char *why)
 {
     fm_message no;
 
     fm_message_init(&no, FM_MSG_REFUSED);
-    if (fm_message_set_text(&no, "another version of facemill coordinates this run", NULL) == 0)
+    if (fm_message_set_text(&no, why, NULL) == 0)
         fm_server_send(s, to, &no, NULL);
     fm_message_fini(&no);
 }
@@ -327,7 +327,7 @@ static bool take_message(fm_server *s, zmq_msg_t *id, zmq_msg_t *body, fm_peer *
         if (is_told(++s->dropped))
             fm_warn("dropped %s (%llu so far)", err.text, (unsigned long long)s->dropped);
         if (rc == -EPROTO)
-            refuse_version(s, &peer);
+            refuse_version(s, &peer, err.text);
         return false;
     }
     if (m.run != s->run) {

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@
 enum { LORIS = 64, CONNECTIONS = 2000, ACKS = 12, GROWTH_MAX_KB = 64 << 10 };
 
 static uint64_t connections, seed;
-static uint64_t connected, junk_sent;
+static uint64_t connected, junk_sent, older_refused;
 static int loris[LORIS];
 static fm_rng r;
 
@@ -121,6 +122,25 @@ static void strangers(const fm_join *join)
     }
 }
 
+/* A worker of an earlier facemill, let in by its key. */
+static void an_older_worker(const fm_join *join)
+{
+    fm_client *c;
+    fm_message m;
+
+    if (fm_client_open(join, &c, NULL) != 0)
+        abort();
+    fm_message_init(&m, FM_MSG_HELLO);
+    m.version = FM_PROTO_VERSION - 1;
+    fm_client_send(c, &m, NULL);
+    fm_message_fini(&m);
+    if (fm_client_receive(c, 5000, &m, NULL) == 1) {
+        older_refused += m.type == FM_MSG_REFUSED && m.text && strstr(m.text, "use the same facemill on every host");
+        fm_message_fini(&m);
+    }
+    fm_client_close(c, 0);
+}
+
 static void attack(crew_world *w)
 {
     fm_join *join = malloc(sizeof *join);
@@ -132,6 +152,7 @@ static void attack(crew_world *w)
         malformed(join);
     junk(join, connections / 2 / ACKS);
     strangers(join);
+    an_older_worker(join);
     slow(join);
     free(join);
 }
@@ -168,6 +189,7 @@ static void a_running_build_is_not_disturbed(void)
     printf("  %llu connections, %llu junk messages; %ld KiB more in memory\n", (unsigned long long)connected,
            (unsigned long long)junk_sent, resident_kb() - before);
     CHECK(connected > connections / 2 && junk_sent > connections / 10);
+    CHECK_INT(older_refused, ACKS);
     CHECK(resident_kb() - before < GROWTH_MAX_KB);
     for (int i = 0; i < LORIS; i++)
         if (loris[i] >= 0)

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "proto/socket.h"
@@ -158,5 +159,36 @@ static void a_key_more_and_shut_out_again(void)
     fm_server_close(s);
 }
 
+/* A message of another version, from either side, is one to be refused in words that say what to do. */
+static void another_version_is_refused(void)
+{
+    fm_err err = FM_ERR_INIT;
+    fm_server *s = NULL;
+    fm_client *c = NULL;
+    fm_message m;
+    fm_peer from;
+
+    REQUIRE(open_server(&s) && fm_client_open(&worker, &c, NULL) == 0);
+    fm_message_init(&m, FM_MSG_HELLO);
+    m.version = FM_PROTO_VERSION - 1;
+    REQUIRE(fm_client_send(c, &m, NULL) == 0);
+    fm_message_fini(&m);
+    CHECK_INT(fm_server_receive(s, 1000, &from, &m, NULL), 0);
+    REQUIRE(fm_client_receive(c, 3000, &m, NULL) == 1);
+    CHECK_INT(m.type, FM_MSG_REFUSED);
+    CHECK(m.text && strstr(m.text, "use the same facemill on every host"));
+    fm_message_fini(&m);
+    CHECK(send_simple(c, FM_MSG_HELLO) && fm_server_receive(s, 3000, &from, &m, NULL) == 1);
+    fm_message_fini(&m);
+    fm_message_init(&m, FM_MSG_WELCOME);
+    m.version = FM_PROTO_VERSION + 1;
+    REQUIRE(fm_server_send(s, &from, &m, NULL) == 0);
+    fm_message_fini(&m);
+    CHECK_INT(fm_client_receive(c, 3000, &m, &err), -EPROTO);
+    CHECK(strstr(err.text, "use the same facemill on every host") != NULL);
+    fm_client_close(c, 0);
+    fm_server_close(s);
+}
+
 CHECK_MAIN(CHECK_CASE(both_roles_talk), CHECK_CASE(strangers_stay_outside), CHECK_CASE(a_key_more_and_shut_out_again),
-           CHECK_CASE(nobody_there))
+           CHECK_CASE(another_version_is_refused), CHECK_CASE(nobody_there))
