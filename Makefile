@@ -196,14 +196,22 @@ $B/bench/scale: $B/bench/scale.o $B/libfacemill.a
 	@echo "  LINK  $@"
 	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$B/bench/restart: $B/bench/restart.o $B/libfacemill.a
+	@echo "  LINK  $@"
+	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 # In memory, so that the coordinator is measured and not the disk: SCALE_DIR=/some/disk for that.
 SCALE := 1000000 1000
+RESTART := 1000000
 SCALE_DIR ?= /dev/shm/facemill-scale
 
 bench-scale: $B/bench/scale  ## one coordinator and 1,000 workers that only talk; codes gathered; SCALE="10000000 1000"
 	@$B/bench/scale coordinator $(SCALE) 64 $(SCALE_DIR)
 	@$B/bench/scale coordinator 200000 1000 1 $(SCALE_DIR)
 	@mpirun --oversubscribe --bind-to none -n 2 $B/bench/scale gather 1000000
+
+bench-restart: $B/bench/restart  ## what a restart takes when everything is done, by stages; RESTART=10000000 photographs
+	@$B/bench/restart $(RESTART) $(SCALE_DIR)
 
 bench-networks: $B/bench/network_timer check-peers  ## speed of whole networks beside onnxruntime, one thread each
 	@build/peers/venv/bin/python bench/networks.py $< build/peers/networks resnet50 mobilenet_v2 $(BENCH)

@@ -137,7 +137,7 @@ static int plan_known(fm_worklist *p, fm_catalog *catalog, uint32_t item, const 
                       const struct stat *st, fm_err *err)
 {
     fm_worklist_photo outcome = {.image = file->image, .reason = (uint8_t)file->reason};
-    fm_digest photo;
+    fm_digest photo, code = {{0}};
     bool held;
     int rc;
 
@@ -162,7 +162,9 @@ static int plan_known(fm_worklist *p, fm_catalog *catalog, uint32_t item, const 
     fm_key_photo(&file->image, &p->recipe, &photo);
     if (!fm_digest_equal(&photo, &file->photo_key))     /* another recipe, or no record: how it ends is not known */
         return 0;
-    rc = holds_both(p, catalog, &file->image, file->reason, &held, err);
+    if (file->reason == FM_USED && !fm_digest_is_zero(&p->encoder))
+        fm_key_code(&photo, &p->encoder, &code);
+    rc = holds(catalog, FM_RECORD_CODE, &code, &held, err);     /* the photo record is there: the file rests on it */
     if (rc == 0 && held)
         fm_worklist_done(p, item, &outcome);
     return rc;
@@ -189,6 +191,19 @@ static int plan_one(fm_worklist *p, fm_catalog *catalog, bool paranoid, uint32_t
     if (rc != 0)
         return rc == -ENOENT ? 0 : rc;
     return plan_known(p, catalog, item, &file, fm_path_stat(path, &st) == 0 ? &st : NULL, err);
+}
+
+static int plan_all(fm_worklist *p, fm_catalog *catalog, const fm_build_spec *spec, fm_err *err)
+{
+    int rc = fm_catalog_hold(catalog, err);
+
+    for (uint32_t i = 0; rc == 0 && i < p->n; i++) {
+        rc = plan_one(p, catalog, spec->paranoid, i, err);
+        if (rc == 0 && spec->stop && *spec->stop)
+            rc = fm_fail(err, -EINTR, "stopped while planning: run again to go on");
+    }
+    fm_catalog_let_go(catalog);
+    return rc;
 }
 
 /* How many photographs the next shard takes of those that are left. */
@@ -327,11 +342,8 @@ int fm_worklist_create(const fm_build_spec *spec, fm_catalog *catalog, fm_workli
     p->counts.photographs = p->n;
     p->fixed = spec->shard_size != 0;
     rc = fm_recipe_digest(spec->recipe, &p->recipe, err);
-    for (uint32_t i = 0; rc == 0 && i < p->n; i++) {
-        rc = plan_one(p, catalog, spec->paranoid, i, err);
-        if (rc == 0 && spec->stop && *spec->stop)
-            rc = fm_fail(err, -EINTR, "stopped while planning: run again to go on");
-    }
+    if (rc == 0)
+        rc = plan_all(p, catalog, spec, err);
     if (rc == 0)
         rc = cut_shards(p, spec->shard_size, err);
     if (rc == 0)

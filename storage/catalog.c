@@ -272,8 +272,13 @@ static int record_get(fm_catalog *c, MDB_txn *txn, fm_record_kind kind, const fm
     if (rc != 0)
         return rc;
     *segment = u32_of(&v);
+    if (c->held && c->there != 0 && *segment == c->there)
+        return 0;
     s = key_of_segment(*segment);
-    return fm_catalog_get(c, txn, s.b, sizeof s.b, 0, &v, err);
+    rc = fm_catalog_get(c, txn, s.b, sizeof s.b, 0, &v, err);
+    if (rc == 0 && c->held)
+        c->there = *segment;
+    return rc;
 }
 
 int fm_catalog_find_record(fm_catalog *c, fm_record_kind kind, const fm_digest *key, uint32_t *segment, fm_err *err)

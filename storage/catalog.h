@@ -62,6 +62,11 @@ int fm_catalog_find_file(fm_catalog *c, const char *path, fm_catalog_file *out, 
 /* The segment, open or sealed, that holds a record.  -ENOENT when none does. */
 int fm_catalog_find_record(fm_catalog *c, fm_record_kind kind, const fm_digest *key, uint32_t *segment, fm_err *err);
 
+/* Ask many questions of one snapshot, each of which costs less: until fm_catalog_let_go everything is found as it was at
+ * fm_catalog_hold, and nothing may be written through c. */
+int fm_catalog_hold(fm_catalog *c, fm_err *err);
+void fm_catalog_let_go(fm_catalog *c);
+
 /* Was the photograph forgotten (facemill forget), by its bytes or its path?  Either may be NULL.  Never in a plain
  * store. */
 bool fm_catalog_forgotten(const fm_catalog *c, const fm_digest *image, const char *path);

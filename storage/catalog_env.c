@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/log.h"
 #include "storage/forget.h"
 #include "storage/pages.h"
 
@@ -47,6 +48,10 @@ int fm_catalog_read(fm_catalog *c, MDB_txn **txn, fm_err *err)
 
     if (!c->env)
         return fm_fail(err, -EIO, "%s: not open after an earlier failure", c->dir);
+    if (c->held) {
+        *txn = c->read;
+        return 0;
+    }
     for (int tries = 0; tries < 2; tries++) {
         rc = c->read ? mdb_txn_renew(c->read) : mdb_txn_begin(c->env, NULL, MDB_RDONLY, &c->read);
         if (rc != MDB_MAP_RESIZED)
@@ -63,7 +68,26 @@ int fm_catalog_read(fm_catalog *c, MDB_txn **txn, fm_err *err)
 
 void fm_catalog_read_end(fm_catalog *c)
 {
-    mdb_txn_reset(c->read);
+    if (!c->held)
+        mdb_txn_reset(c->read);
+}
+
+int fm_catalog_hold(fm_catalog *c, fm_err *err)
+{
+    MDB_txn *txn;
+    int rc = fm_catalog_read(c, &txn, err);
+
+    c->held = rc == 0;
+    c->there = 0;
+    return rc;
+}
+
+void fm_catalog_let_go(fm_catalog *c)
+{
+    if (!c->held)
+        return;
+    c->held = false;
+    fm_catalog_read_end(c);
 }
 
 int fm_catalog_get(fm_catalog *c, MDB_txn *txn, const void *key, size_t key_size, size_t size, MDB_val *out,
@@ -178,6 +202,7 @@ int fm_catalog_write(fm_catalog *c, fm_catalog_write_fn fn, void *ctx, fm_err *e
         return fm_fail(err, -EPERM, "%s: opened to read; only the store's coordinator writes", c->dir);
     if (!c->env || c->broken)
         return fm_fail(err, -EIO, "%s: a write failed before; check the disk and start again", c->dir);
+    fm_assert(!c->held);    /* the map may have to grow, under the reader's feet */
     return write_growing(c, c->epoch, fn, ctx, err);
 }
 
@@ -186,7 +211,7 @@ int fm_catalog_write(fm_catalog *c, fm_catalog_write_fn fn, void *ctx, fm_err *e
 static int check_structure(fm_catalog *c, fm_err *err)
 {
     fm_pages pages;
-    MDB_txn *txn;
+    MDB_txn *txn = NULL;
     int fd = -1, rc = mdb_env_get_fd(c->env, &fd);
 
     for (int tries = 0; tries < CHECK_TRIES && rc == 0; tries++) {

@@ -29,6 +29,8 @@ struct fm_catalog {
     MDB_txn *read;          /* kept from one read to the next, reset between them; NULL before the first */
     int lock;               /* the coordinator's lock file; -1 without */
     uint64_t epoch;         /* ours; 0 while not taken */
+    bool held;              /* that read goes on from call to call (fm_catalog_hold) */
+    uint32_t there;         /* meanwhile: a segment that is in the catalog, so that it is not looked up for each record; 0: none */
     bool broken;            /* a commit failed in a way that leaves the disk unknown */
 };
 

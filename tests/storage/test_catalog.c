@@ -59,6 +59,33 @@ static int collect(void *ctx, const fm_catalog_segment *s)
     return strcmp(s->name, "stop") == 0 ? -77 : 0;
 }
 
+/* Beside a lost segment's photographs, which no remembered segment may bring back. */
+static void a_held_snapshot_answers_as_single_questions_do(void)
+{
+    uint32_t kept, lost, other;
+    uint64_t epoch;
+    fm_catalog *c;
+
+    if (!place())
+        return;
+    REQUIRE((c = taken(&epoch)) != NULL);
+    REQUIRE(fm_catalog_add_segment(c, "kept", &kept, NULL) == 0 && fm_catalog_add_segment(c, "lost", &lost, NULL) == 0 &&
+            fm_catalog_add_segment(c, "other", &other, NULL) == 0);
+    REQUIRE(ack(c, epoch, kept, 0, 20, NULL) == 0 && ack(c, epoch, lost, 20, 20, NULL) == 0 &&
+            ack(c, epoch, other, 40, 20, NULL) == 0);
+    REQUIRE(fm_catalog_segment_lost(c, lost, NULL) == 0 && fm_catalog_hold(c, NULL) == 0);
+    for (uint64_t i = 0; i < 20; i++)
+        CHECK(known(c, i, kept) && unknown(c, 20 + i) && known(c, 40 + i, other) && unknown(c, 60 + i));
+    CHECK(known(c, 0, kept));       /* remembered, and to be forgotten with the snapshot */
+    fm_catalog_let_go(c);
+    CHECK_INT(fm_catalog_segment_lost(c, kept, NULL), 0);
+    REQUIRE(fm_catalog_hold(c, NULL) == 0);
+    for (uint64_t i = 0; i < 20; i++)
+        CHECK(unknown(c, i) && known(c, 40 + i, other));
+    fm_catalog_let_go(c);
+    fm_catalog_close(c);
+}
+
 static void segments_are_numbered_and_listed(void)
 {
     char text[256] = "";
@@ -353,6 +380,7 @@ static void creating_is_whole_or_nothing(void)
 
 CHECK_MAIN(CHECK_CASE(acknowledged_is_known_after_opening_again), CHECK_CASE(an_outcome_without_a_record_is_kept),
            CHECK_CASE(segments_are_numbered_and_listed), CHECK_CASE(a_lost_segment_takes_its_photographs_along),
+           CHECK_CASE(a_held_snapshot_answers_as_single_questions_do),
            CHECK_CASE(only_the_coordinator_writes), CHECK_CASE(a_second_coordinator_is_refused_until_the_first_dies),
            CHECK_CASE(the_epoch_stops_one_whose_lock_did_not_reach),
            CHECK_CASE(observers_read_while_the_coordinator_writes), CHECK_CASE(reading_needs_no_write_permission),
