@@ -186,6 +186,8 @@ int fm_road_report(fm_road *r, fm_store *store, const fm_results *results, fm_er
     if (rc == 0)
         rc = place_codes(r, store, &p->codes, &report.codes, err);
     if (rc == 0)
+        rc = fm_usage_read(r->run_dir, &report.usage, err);
+    if (rc == 0)
         rc = fm_report_write(&report, r->study.out, err);
     if (p) {
         free_chips(&p->sheet);

@@ -287,6 +287,8 @@ static int put_page(const fm_page *page, fm_err *err)
         return rc;
     put_section(page, "Methods", fm_page_methods);
     put_section(page, "Provenance", fm_page_provenance);
+    if (page->report->usage.seconds > 0)
+        put_section(page, "Time of the build", fm_page_usage);
     put_section(page, "TRIPOD+AI", fm_page_tripod);
     put_section(page, "CLAIM", fm_page_claim);
     fm_html(page->b, "</main></body></html>\n");

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "jobs/ledger.h"
 #include "jobs/results.h"
+#include "jobs/usage.h"
 
 #define FM_REPORT_CHIPS_MAX 48
 #define FM_REPORT_MISSES_MAX 12
@@ -39,6 +40,7 @@ typedef struct {
     const fm_report_chip *misses;   /* [n_misses] chips of rows of fm_report_misses; 0: a table without pictures */
     size_t n_misses;
     fm_report_codes codes;
+    fm_usage usage;         /* all zeros: no such table */
 } fm_report;
 
 /* Which rows to show: up to `most` of them, spread evenly over classes and over

@@ -62,6 +62,7 @@ void fm_page_folds(const fm_page *page);
 void fm_page_subgroups(const fm_page *page);
 int fm_page_ledger(const fm_page *page, fm_err *err);
 void fm_page_provenance(const fm_page *page);
+void fm_page_usage(const fm_page *page);        /* nothing when nothing is known */
 
 /* Audits; results->audits is there. */
 void fm_page_audits(const fm_page *page);
