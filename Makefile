@@ -203,6 +203,7 @@ $B/bench/restart: $B/bench/restart.o $B/libfacemill.a
 # In memory, so that the coordinator is measured and not the disk: SCALE_DIR=/some/disk for that.
 SCALE := 1000000 1000
 RESTART := 1000000
+SCALING := 2000
 SCALE_DIR ?= /dev/shm/facemill-scale
 
 bench-scale: $B/bench/scale  ## one coordinator and 1,000 workers that only talk; codes gathered; SCALE="10000000 1000"
@@ -212,6 +213,9 @@ bench-scale: $B/bench/scale  ## one coordinator and 1,000 workers that only talk
 
 bench-restart: $B/bench/restart  ## what a restart takes when everything is done, by stages; RESTART=10000000 photographs
 	@$B/bench/restart $(RESTART) $(SCALE_DIR)
+
+bench-scaling: $B/facemill  ## strong and weak scaling of a build on 1, 2 and 4 ranks; SCALING=100: so many photographs
+	@sh bench/scaling $(CURDIR)/$B/facemill $(SCALING)
 
 bench-networks: $B/bench/network_timer check-peers  ## speed of whole networks beside onnxruntime, one thread each
 	@build/peers/venv/bin/python bench/networks.py $< build/peers/networks resnet50 mobilenet_v2 $(BENCH)
