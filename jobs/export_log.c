@@ -89,6 +89,9 @@ static int open_log(export_log *l, const char *out, fm_err *err)
         rc = read_head(l, err);
     if (rc == 0 && (rc = fm_file_read(l->log, LOG_MAX, &l->text, err)) == -ENOENT)
         rc = 0;
+    for (size_t i = 0; i < l->text.size; i++)   /* it must not end the text: no line of ours holds a control character */
+        if (l->text.data[i] == '\0')
+            l->text.data[i] = '\1';
     fm_buf_u8(&l->text, '\0');
     return rc == 0 && l->text.failed ? fm_fail_nomem(err, l->log, l->text.size) : rc;
 }

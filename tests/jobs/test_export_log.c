@@ -158,6 +158,19 @@ static void a_line_ahead_of_the_head_is_whole(void)
     fm_buf_fini(&head);
 }
 
+/* A byte of zeros, as a file system leaves where power failed, does not end what is looked at. */
+static void nothing_hides_behind_a_zero(void)
+{
+    fm_buf whole = FM_BUF_INIT;
+
+    REQUIRE(make(false));
+    read_into(log_path, &whole);
+    fm_buf_put(&whole, "\0more", 5);
+    put_back(log_path, &whole, whole.size);
+    CHECK(findings() > 0);
+    fm_buf_fini(&whole);
+}
+
 /* A log made without the key, or with another store's, does not pass for an encrypted store's. */
 static void only_the_key_makes_lines(void)
 {
@@ -180,4 +193,4 @@ static void only_the_key_makes_lines(void)
 
 CHECK_MAIN(CHECK_CASE(every_changed_byte_and_every_cut_is_found), CHECK_CASE(removed_and_moved_lines_are_found),
            CHECK_CASE(a_gap_is_never_closed), CHECK_CASE(a_line_ahead_of_the_head_is_whole),
-           CHECK_CASE(only_the_key_makes_lines))
+           CHECK_CASE(nothing_hides_behind_a_zero), CHECK_CASE(only_the_key_makes_lines))
