@@ -5,9 +5,14 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "cluster/power.h"
+#include "proto/ask.h"
 #include "proto/join.h"
 #include "proto/message.h"
+#include "storage/key_entry.h"
+#include "storage/photo.h"
+#include "storage/record.h"
 #include "tests/onnx_models.h"
 #include "tests/pictures.h"
 
@@ -199,16 +204,112 @@ static void networks(void)
     fm_buf_fini(&b);
 }
 
-/* Saved as the kind-th of fuzz_learn.c; results without the digest, which the fuzzer adds. */
-static void save_learnt(int kind, const char *name, fm_buf *b, bool closed)
+/* Saved after its kind: for a fuzzer whose first byte says what follows. */
+static void save_kind(const char *fuzzer, int kind, const char *name, fm_buf *b)
 {
     fm_buf with_kind = FM_BUF_INIT;
 
     fm_buf_u8(&with_kind, (uint8_t)kind);
-    fm_buf_put(&with_kind, b->data, b->size - (closed ? FM_DIGEST_BYTES : 0));
-    save("learn", name, &with_kind);
+    fm_buf_put(&with_kind, b->data, b->size);
+    save(fuzzer, name, &with_kind);
     fm_buf_fini(&with_kind);
     b->size = 0;
+}
+
+/* Results are without the digest, which the fuzzer adds. */
+static void save_learnt(int kind, const char *name, fm_buf *b, bool closed)
+{
+    b->size -= closed ? FM_DIGEST_BYTES : 0;
+    save_kind("learn", kind, name, b);
+}
+
+static void photos(void)
+{
+    enum { CHIP = 4 };
+    static uint8_t pixels[3 * CHIP * CHIP];
+    fm_photo_face face = {.right = 9, .bottom = 9, .score = 1, .n_points = 5, .chip = pixels};
+    fm_photo photo = FM_PHOTO_INIT;
+    fm_buf b = FM_BUF_INIT;
+
+    photo.faces = &face;
+    photo.faces_found = photo.n_faces = 1;
+    photo.chip_size = CHIP;
+    fm_photo_encode(&photo, &b);
+    save_kind("codecs", 2, "photo-1", &b);
+    face.mask = pixels;
+    fm_photo_encode(&photo, &b);
+    save_kind("codecs", 2, "photo-2", &b);
+    fm_buf_fini(&b);
+}
+
+static void codecs(void)
+{
+    static const fm_digest key = {{0}};
+    static const fm_ask ask = {.kind = FM_ASK_LISTEN, .host = "node1"};
+    static const float codes[2 * 3] = {1, 2, 3};
+    fm_encoding encoding = {.kind = FM_ENCODER_DLIB, .width = 384};
+    fm_buf b = FM_BUF_INIT;
+
+    photos();
+    fm_ask_encode(&ask, &b);
+    save_kind("codecs", 0, "ask", &b);
+    fm_encoding_encode(&encoding, &b);
+    save_kind("codecs", 1, "dlib", &b);
+    encoding = (fm_encoding){.kind = FM_ENCODER_ONNX, .width = 512, .input = "x", .output = "y", .size = 112};
+    fm_encoding_encode(&encoding, &b);
+    save_kind("codecs", 1, "onnx", &b);
+    fm_code_encode(2, 3, codes, &b);
+    save_kind("codecs", 3, "codes", &b);
+    fm_record_encode(FM_RECORD_PHOTO, &key, "", 0, &b);
+    save_kind("codecs", 4, "record", &b);
+    for (uint64_t fold = 0; fold < 2; fold++) {     /* 6 test rows, 2 classes, C, threshold */
+        fm_buf_u64(&b, fold);
+        for (int i = 0; i < 14; i++)
+            fm_buf_f64(&b, 0.5);
+    }
+    save_kind("codecs", 5, "folds", &b);
+    fm_buf_fini(&b);
+}
+
+static void encrypted(void)
+{
+    uint8_t body[2 * FM_VAULT_KEY_BYTES + 8 + 2 * FM_VAULT_TAG_BYTES] = {[2 * FM_VAULT_KEY_BYTES] = 1, [2 * FM_VAULT_KEY_BYTES + 4] = 2};
+    fm_buf b = FM_BUF_INIT;
+
+    fm_buf_u32(&b, 0x564d4604u);        /* a vault's magic, version, id, hint, wrapped key, body */
+    fm_buf_u16(&b, 1);
+    memset(fm_buf_add(&b, FM_VAULT_ID_BYTES), 1, FM_VAULT_ID_BYTES);
+    fm_buf_str(&b, "/key");
+    memset(fm_buf_add(&b, FM_VAULT_KEY_BYTES + FM_VAULT_SEAL_BYTES), 2, FM_VAULT_KEY_BYTES + FM_VAULT_SEAL_BYTES);
+    fm_buf_u32(&b, sizeof body + FM_VAULT_SEAL_BYTES);
+    memset(fm_buf_add(&b, sizeof body + FM_VAULT_SEAL_BYTES), 3, sizeof body + FM_VAULT_SEAL_BYTES);
+    save_kind("vault", 1, "file", &b);
+    fm_buf_put(&b, body, sizeof body);
+    save_kind("vault", 2, "body", &b);
+    memset(fm_buf_add(&b, sizeof(fm_key_entry)), 0xff, sizeof(fm_key_entry));
+    memset(fm_buf_add(&b, 2 * sizeof(fm_key_entry)), 0, 2 * sizeof(fm_key_entry));
+    save_kind("envelope", 0, "table", &b);
+    fm_buf_u32(&b, 0x454d4604u);        /* an envelope's magic, version and kind, slot, what is sealed */
+    fm_buf_u32(&b, 1 | FM_RECORD_PHOTO << 8);
+    fm_buf_u64(&b, 0);
+    memset(fm_buf_add(&b, FM_VAULT_SEAL_BYTES + 3), 3, FM_VAULT_SEAL_BYTES + 3);
+    save_kind("envelope", 1, "envelope", &b);
+    fm_buf_str(&b, "a record");
+    save_kind("envelope", 2, "record", &b);
+    fm_buf_fini(&b);
+}
+
+static void export_log(void)
+{
+    static const char hash[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    fm_buf head = FM_BUF_INIT, b = FM_BUF_INIT;
+
+    fm_buf_printf(&head, "1 %s\n", hash);
+    fm_buf_put(&b, head.data, head.size);
+    fm_buf_printf(&b, "1\t2030-01-02T03:04:05Z\tann\tnode1\tchips\tpseudonyms\t/out\t%s\n", hash);
+    save_kind("export_log", (int)head.size, "one", &b);
+    fm_buf_fini(&head);
+    fm_buf_fini(&b);
 }
 
 static void learning(void)
@@ -270,5 +371,8 @@ int main(int argc, char **argv)
     landmarks();
     networks();
     learning();
+    codecs();
+    encrypted();
+    export_log();
     return 0;
 }
