@@ -64,10 +64,21 @@ static bool parse_head(const char *text, log_end *end)
            sodium_hex2bin(end->hash.b, FM_DIGEST_BYTES, after + 1, strcspn(after + 1, "\n"), NULL, NULL, NULL) == 0;
 }
 
+/* As fm_file_read, but a file that is not there is no error to speak of: -ENOENT leaves err alone. */
+static int read_if_there(const char *path, size_t max_bytes, fm_buf *out, fm_err *err)
+{
+    fm_err why = FM_ERR_INIT;
+    int rc = fm_file_read(path, max_bytes, out, &why);
+
+    if (rc != 0 && rc != -ENOENT && err)
+        *err = why;
+    return rc;
+}
+
 static int read_head(export_log *l, fm_err *err)
 {
     fm_buf b = FM_BUF_INIT;
-    int rc = fm_file_read(l->head, 4096, &b, err);
+    int rc = read_if_there(l->head, 4096, &b, err);
 
     l->has_head = rc == 0;
     fm_buf_u8(&b, '\0');
@@ -87,7 +98,7 @@ static int open_log(export_log *l, const char *out, fm_err *err)
         rc = find_key(l, out, err);
     if (rc == 0)
         rc = read_head(l, err);
-    if (rc == 0 && (rc = fm_file_read(l->log, LOG_MAX, &l->text, err)) == -ENOENT)
+    if (rc == 0 && (rc = read_if_there(l->log, LOG_MAX, &l->text, err)) == -ENOENT)
         rc = 0;
     for (size_t i = 0; i < l->text.size; i++)   /* it must not end the text: no line of ours holds a control character */
         if (l->text.data[i] == '\0')
@@ -281,6 +292,7 @@ int fm_export_log_check(const char *out, void (*fn)(void *ctx, const char *what)
 
     if (rc == -EBADMSG) {
         fn(ctx, err->text);
+        *err = (fm_err)FM_ERR_INIT;
         rc = 0;
     } else if (rc == 0) {
         *lines = check_lines(&l, fn, ctx, &end);

@@ -27,6 +27,7 @@ static int findings(void)
     fm_err err = FM_ERR_INIT;
 
     CHECK_INT(fm_export_log_check(out, count, &n, &lines, &err), 0);
+    CHECK_STR(err.text, "");
     return n;
 }
 
