@@ -51,6 +51,17 @@ void fm_trace_flush(fm_trace *t)
     t->pending.size = 0;
 }
 
+void fm_trace_drop(fm_trace *t)
+{
+    if (!t)
+        return;
+    if (t->fd >= 0)
+        close(t->fd);
+    t->fd = -1;
+    t->begun = true;
+    t->pending.size = 0;
+}
+
 void fm_trace_begin(fm_trace *t, const char *path)
 {
     if (!t || t->begun)

@@ -25,5 +25,7 @@ void fm_trace_track(fm_trace *t, uint32_t process, uint32_t thread, const char *
 void fm_trace_span(fm_trace *t, uint32_t process, uint32_t thread, const char *name, uint64_t start_us,
                    uint64_t took_us, uint64_t n);
 void fm_trace_flush(fm_trace *t);
+/* What is not written yet never is: the file is somebody else's now. */
+void fm_trace_drop(fm_trace *t);
 
 #endif

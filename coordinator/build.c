@@ -50,7 +50,7 @@ typedef struct {
     char worker_path[FM_PATH_MAX], observer_path[FM_PATH_MAX], status_path[FM_PATH_MAX];
     char metrics_path[FM_PATH_MAX], usage_path[FM_PATH_MAX], trace_path[FM_PATH_MAX];
     fm_join worker, observer;
-    uint64_t epoch;             /* 0: the store was not taken, and nothing here is ours to write */
+    uint64_t epoch;             /* 0: the store is not ours (any more), and nothing here is ours to write */
     bool status_failed;
     fm_catalog *catalog;
     fm_segments segments;
@@ -296,8 +296,12 @@ static int look_around(build *b, bool *over, fm_err *err)
     if (rc != 0)
         return rc;
     fm_conversation_look(b->conversation, &state);
-    if (now_ms - b->reported_ms >= REPORT_MS)
+    if (now_ms - b->reported_ms >= REPORT_MS) {
+        rc = fm_catalog_check_ours(b->catalog, err);    /* we may have been stopped for long */
+        if (rc != 0)
+            return rc;
         report(b, state.draining ? "draining" : "running", false);
+    }
     *over = (state.complete || state.draining) && state.here == 0 && fm_crews_down(b->crews) &&
             (b->spec->crews.crews > 0 || now_ms - b->heard_ms >= LINGER_MS);
     return 0;
@@ -380,6 +384,10 @@ int fm_build_run(const fm_build_spec *spec, fm_build_counts *counts, fm_err *err
     }
     if (rc == 0)
         rc = fm_worklist_write_keys(b->todo, spec->names, b->store_dir, err);
+    if (rc == -ESTALE) {
+        b->epoch = 0;
+        fm_trace_drop(b->spec->trace);
+    }
     if (b->epoch)
         report(b, rc == 0 ? "finished" : rc == -EINTR ? "stopped" : "failed", true);
     if (b->todo)

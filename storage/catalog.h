@@ -56,6 +56,8 @@ void fm_catalog_close(fm_catalog *c);
  * is written: what the disk holds is not known until the catalog is opened again.
  * Errors: -EAGAIN naming who holds it. */
 int fm_catalog_take(fm_catalog *c, uint64_t *epoch, fm_err *err);
+/* Are we still?  For what is written beside the store, which no transaction guards.  -ESTALE, as from a write. */
+int fm_catalog_check_ours(fm_catalog *c, fm_err *err);
 
 /* -ENOENT when the path was never seen, or what is known of it rests on a photo record that is lost. */
 int fm_catalog_find_file(fm_catalog *c, const char *path, fm_catalog_file *out, fm_err *err);

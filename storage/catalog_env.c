@@ -143,19 +143,38 @@ int fm_catalog_put_number(fm_catalog *c, MDB_txn *txn, uint8_t key, size_t bytes
     return fm_catalog_put(c, txn, &key, 1, b, bytes, err);
 }
 
+static int check_epoch(fm_catalog *c, MDB_txn *txn, uint64_t epoch, fm_err *err)
+{
+    uint64_t now;
+    int rc = fm_catalog_get_number(c, txn, FM_CATALOG_EPOCH, 8, &now, err);
+
+    if (rc == 0 && now != epoch)
+        rc = fm_fail(err, -ESTALE, "%s: another coordinator took over (epoch %llu, ours is %llu); this one must stop",
+                     c->dir, (unsigned long long)now, (unsigned long long)epoch);
+    return rc;
+}
+
+int fm_catalog_check_ours(fm_catalog *c, fm_err *err)
+{
+    MDB_txn *txn = NULL;
+    int rc = fm_catalog_read(c, &txn, err);
+
+    if (rc != 0)
+        return rc;
+    rc = check_epoch(c, txn, c->epoch, err);
+    fm_catalog_read_end(c);
+    return rc;
+}
+
 /* One attempt; MDB_MAP_FULL when it has to be done again. */
 static int write_once(fm_catalog *c, uint64_t epoch, fm_catalog_write_fn fn, void *ctx, fm_err *err)
 {
     MDB_txn *txn;
-    uint64_t now = 0;
     int rc = mdb_txn_begin(c->env, NULL, 0, &txn);
 
     if (rc != 0)
         return lmdb_failed(c, rc, "begin a transaction", err);
-    rc = epoch ? fm_catalog_get_number(c, txn, FM_CATALOG_EPOCH, 8, &now, err) : 0;
-    if (rc == 0 && now != epoch)
-        rc = fm_fail(err, -ESTALE, "%s: another coordinator took over (epoch %llu, ours is %llu); this one must stop",
-                     c->dir, (unsigned long long)now, (unsigned long long)epoch);
+    rc = epoch ? check_epoch(c, txn, epoch, err) : 0;
     if (rc == 0)
         rc = fn(c, txn, ctx, err);
     if (rc != 0) {
