@@ -1,11 +1,11 @@
 # Workers and coordinators that are killed: the build goes on or is resumed, and ends with the digest of an
-# undisturbed one.  KILLS=n: so many of each kind.  Moments are random; the seed is printed and $KILL_SEED repeats it.
+# undisturbed one.  KILLS=n: so many, of five kinds in turn.  Moments are random; the seed is printed and $KILL_SEED repeats it.
 . "$(dirname "$0")/lib.sh"
 
 seed=${KILL_SEED:-$(date +%s)}
 echo "kill seed $seed"
 faces=$work/faces
-"$FACEMILL" synth --out "$faces" --cases 60 --controls 60 --seed 31 >/dev/null || exit 1
+"$FACEMILL" synth --out "$faces" --cases 12 --controls 12 --seed 31 >/dev/null || exit 1
 
 study() {
     cat >"$faces/$1.yaml" <<END
@@ -16,7 +16,7 @@ cohorts:
   - {name: controls, role: control, format: csv, path: controls/manifest.csv}
 task: {label: cohort}
 match: none
-cluster: {shard: 4}
+cluster: {shard: 2}
 END
 }
 # A number in [0, $1) from the seed and $2.
@@ -30,23 +30,86 @@ start=$(date +%s%N)
 whole=$((($(date +%s%N) - start) / 1000000))
 calm=$("$FACEMILL" digest "$faces/out-calm")
 
-# ranks NAME: processes of that build's crew
-ranks() { pgrep -f "facemill crew $faces/out-$1/" | while read -r p; do
-    grep -qz OMPI_COMM_WORLD_RANK "/proc/$p/environ" 2>/dev/null && echo "$p"; done; }
+# launcher NAME, ranks NAME: processes of that build's crew
+launcher() { pgrep -f "mpirun .*facemill crew $faces/out-$1/"; }
+ranks() { parent=$(launcher "$1") && pgrep -P "$parent"; }
 
-a_killed_rank_is_survived() {
-    for i in $(seq "${KILLS:-4}"); do
-        study "rank$i"
-        "$FACEMILL" build "$faces/rank$i.yaml" --ranks 2 --json >"$work/rank.json" 2>"$work/rank.log" &
+# victims KIND NAME: whom a kill of that kind ends
+victims() {
+    case $1 in
+    rank) ranks "$2" | tail -n +$((1 + $(random $n $((i + 50))))) | head -n 1 ;;
+    launcher) launcher "$2" ;;
+    coordinator) echo "$build" ;;
+    coordinator_and_ranks) echo "$build $(ranks "$2")" ;;
+    everything) echo "$build $(pgrep -f "facemill crew $faces/out-$2/")" ;;
+    esac
+}
+
+# Let time go by up to the kill: every other time from the start of the build, else from that of the work.
+until_the_moment() {
+    if [ $((i / 10 % 2)) -eq 0 ]; then
+        pause "$(random "$whole" $((i + 7000 * try)))"
+        return
+    fi
+    while [ -z "$(ls "$faces/out-$1/store/open" 2>/dev/null)" ] && kill -0 "$build" 2>/dev/null; do pause 20; done
+    pause "$(random 2000 $((i + 7000 * try)))"
+}
+
+# One kill, $i, of a kind; again from the start when there was nobody to kill any more, or not yet.  Photographs of the build
+# that is killed take a tenth of a second more, so that there are moments between them.
+a_kill() {
+    name=$1-$i
+    n=$((1 + i / 5 % 2))
+    study "$name"
+    for try in 1 2 3 4 5 6 7 8; do
+        rm -rf "$faces/out-$name"
+        FACEMILL_FAULT=worker.photo:1:slow "$FACEMILL" build "$faces/$name.yaml" --ranks $n >"$work/$name.log" 2>&1 &
         build=$!
-        pause "$(random "$whole" "$i")"
-        victim=$(ranks "rank$i" | tail -n +$((1 + $(random 2 $((i + 50))))) | head -n 1)
-        [ -z "$victim" ] || kill -9 "$victim" 2>/dev/null
-        wait $build || { cat "$work/rank.log"; fail "build $i ended with $?"; }
-        expect "digest after kill $i" "$(digest "rank$i")" "$calm"
-        "$FACEMILL" verify "$faces/out-rank$i" >/dev/null || fail "the store of kill $i is damaged"
-        rm -rf "$faces/out-rank$i"
+        until_the_moment "$name"
+        found=$(victims "$1" "$name")
+        killed=no
+        kill -0 $build 2>/dev/null && [ -n "$found" ] && kill -9 $found 2>/dev/null && killed=yes
+        wait $build 2>/dev/null
+        got=$?
+        [ $killed = no ] || break
     done
+    [ $killed = yes ] || fail "$name: there was nobody to kill"
+    case $1 in
+    rank | launcher) [ $got -eq 0 ] || { cat "$work/$name.log"; fail "$name: the build did not go on ($got)"; } ;;
+    *) "$FACEMILL" build "$faces/$name.yaml" --ranks $n --json >"$work/$name.json" 2>"$work/$name.log" ||
+        { cat "$work/$name.log"; fail "$name: the resumed build ended with $?"; }
+        [ "$(value "$work/$name.json" build.photos_reused)" -eq 0 ] || : >"$work/$name.kept" ;;
+    esac
+    expect "digest of $name" "$(digest "$name")" "$calm"
+    "$FACEMILL" verify "$faces/out-$name" >/dev/null || fail "the store of $name is damaged"
+    rm -rf "$faces/out-$name"
+    : >"$work/$name.done"
+}
+
+# Lanes beside each other: what waits in one build, another computes in.  More than cores would wait for each other.
+kills=${KILLS:-60}
+lanes=$(getconf _NPROCESSORS_ONLN)
+a_lane() {
+    for i in $(seq "$1" "$lanes" $((kills - 1))); do
+        case $((i % 5)) in
+        0) a_kill rank ;; 1) a_kill launcher ;; 2) a_kill coordinator ;; 3) a_kill coordinator_and_ranks ;; 4) a_kill everything ;;
+        esac
+    done
+}
+
+whoever_is_killed_the_digest_is_the_same() {
+    running=
+    for lane in $(seq 0 $((lanes - 1))); do
+        a_lane "$lane" >"$work/lane$lane" 2>&1 &
+        running="$running $!"
+    done
+    for lane in $running; do wait "$lane" || failed=yes; done
+    cat "$work"/lane*
+    [ -z "${failed:-}" ] || fail "see above"
+    expect "kills" "$(ls "$work" | grep -c '\.done$')" "$kills"
+    kept=$(ls "$work" | grep -c '\.kept$')
+    echo "  $kills kills, after $kept of them a resumed build found photographs done"
+    holds "resumed builds that found something" "$kept * 10 >= $kills"
 }
 
 a_killed_rank_is_survived_at_every_named_moment() {
@@ -57,43 +120,6 @@ a_killed_rank_is_survived_at_every_named_moment() {
         "$FACEMILL" build "$faces/moment.yaml" --ranks 2 >"$work/said" 2>&1 || { cat "$work/said"; fail "$moment: no recovery"; }
         expect "digest after a kill at $moment" "$(digest moment)" "$calm"
         rm -rf "$faces/out-moment"
-    done
-}
-
-a_killed_coordinator_is_resumed() {
-    for i in $(seq "${KILLS:-3}"); do
-        study "head$i"
-        "$FACEMILL" build "$faces/head$i.yaml" --ranks 2 >/dev/null 2>&1 &
-        build=$!
-        pause "$(random "$whole" $((i + 100)))"
-        kill -9 $build 2>/dev/null
-        wait $build 2>/dev/null
-        "$FACEMILL" build "$faces/head$i.yaml" --ranks 2 --json >"$work/head.json" 2>"$work/head.log" ||
-            { cat "$work/head.log"; fail "resumed build $i ended with $?"; }
-        expect "digest after resumption $i" "$(digest "head$i")" "$calm"
-        rm -rf "$faces/out-head$i"
-    done
-}
-
-# The launcher of the crew; the coordinator and all ranks; or these and the launcher.
-everything_is_killed_at_once() {
-    for i in $(seq "${KILLS:-4}"); do
-        study "all$i"
-        "$FACEMILL" build "$faces/all$i.yaml" --ranks 2 >/dev/null 2>&1 &
-        build=$!
-        pause "$(random "$whole" $((i + 200)))"
-        case $((i % 3)) in
-        0) victims=$(pgrep -f "mpirun .*crew $faces/out-all$i/") ;;
-        1) victims="$build $(ranks "all$i")" ;;
-        2) victims="$build $(pgrep -f "crew $faces/out-all$i/")" ;;
-        esac
-        [ -z "$victims" ] || kill -9 $victims 2>/dev/null
-        wait $build 2>/dev/null
-        "$FACEMILL" build "$faces/all$i.yaml" --ranks 2 >"$work/said" 2>&1 ||
-            { cat "$work/said"; fail "the build after kill $i ended with $?"; }
-        expect "digest after kill $i" "$(digest "all$i")" "$calm"
-        "$FACEMILL" verify "$faces/out-all$i" >/dev/null || fail "the store of kill $i is damaged"
-        rm -rf "$faces/out-all$i"
     done
 }
 
@@ -139,6 +165,58 @@ a_second_coordinator_is_refused() {
     expect "digest" "$(digest two)" "$calm"
 }
 
+# at_work NAME: waits until that build, $build, has records that are acknowledged
+at_work() {
+    while [ "$("$JSON" "$faces/out-$1/run/status.json" done 2>/dev/null || echo 0)" -eq 0 ]; do
+        kill -0 $build 2>/dev/null || fail "the build ended too soon"
+        pause 20
+    done
+}
+# Every file's digest but that of the table of readers, which everybody who looks writes.
+contents() { find "$faces/out-$1/store" "$faces/out-$1/run" -type f ! -name lock.mdb -exec sha256sum {} + | sort; }
+
+# Without its lock, as on a file system that has none, a coordinator that sleeps is taken over from.
+a_coordinator_that_slept_is_refused() {
+    study asleep
+    FACEMILL_FAULT=worker.photo:1:slow "$FACEMILL" build "$faces/asleep.yaml" --ranks 1 >"$work/first" 2>&1 &
+    build=$!
+    at_work asleep
+    kill -STOP $build
+    status 75 "$FACEMILL" build "$faces/asleep.yaml" --ranks 1
+    kill -9 $(pgrep -f "facemill crew $faces/out-asleep/")
+    rm "$faces/out-asleep/store/coordinator.lock"
+    status 0 "$FACEMILL" build "$faces/asleep.yaml" --ranks 1 --json
+    contents asleep >"$work/before"
+    kill -CONT $build
+    wait $build
+    got=$?
+    [ $got -ne 0 ] && grep -q "another coordinator took over" "$work/first" ||
+        { cat "$work/first"; fail "the coordinator that slept ended with $got, expected to be told"; }
+    contents asleep | cmp -s - "$work/before" || fail "the coordinator that slept wrote: $(contents asleep | diff - "$work/before")"
+    expect "digest" "$(digest asleep)" "$calm"
+    "$FACEMILL" verify "$faces/out-asleep" >/dev/null || fail "the store is damaged"
+}
+
+# The other rank does what the stopped one was at; woken, that one is told so and goes on.
+a_worker_that_slept_is_outrun() {
+    study nap
+    FACEMILL_FAULT=worker.photo:1:slow "$FACEMILL" build "$faces/nap.yaml" --ranks 2 --json >"$work/nap.json" 2>"$work/nap.log" &
+    build=$!
+    at_work nap
+    sleeper=$(ranks nap | head -n 1)
+    kill -STOP "$sleeper"
+    for t in $(seq 600); do
+        [ "$("$JSON" "$faces/out-nap/run/status.json" done)" -lt 24 ] || break
+        pause 100
+    done
+    expect "photographs done while it slept" "$("$JSON" "$faces/out-nap/run/status.json" done)" 24
+    kill -CONT "$sleeper"
+    wait $build || { cat "$work/nap.log"; fail "the build ended with $?"; }
+    expect "crews lost" "$(value "$work/nap.json" build.crews_lost)" 0
+    expect "digest" "$(digest nap)" "$calm"
+    "$FACEMILL" verify "$faces/out-nap" >/dev/null || fail "the store is damaged"
+}
+
 no_process_is_left_behind() {
     for t in 1 2 3 4 5 6 7 8 9 10; do
         [ -n "$(pgrep -f "facemill crew $faces/")" ] || return 0
@@ -147,5 +225,6 @@ no_process_is_left_behind() {
     fail "still running: $(pgrep -af "facemill crew $faces/")"
 }
 
-cases a_killed_rank_is_survived everything_is_killed_at_once a_killed_rank_is_survived_at_every_named_moment a_killed_coordinator_is_resumed \
-    a_stopped_build_says_so_and_goes_on a_second_interrupt_stops_at_once a_second_coordinator_is_refused no_process_is_left_behind
+cases whoever_is_killed_the_digest_is_the_same a_killed_rank_is_survived_at_every_named_moment a_stopped_build_says_so_and_goes_on \
+    a_second_interrupt_stops_at_once a_second_coordinator_is_refused \
+    a_coordinator_that_slept_is_refused a_worker_that_slept_is_outrun no_process_is_left_behind
