@@ -134,7 +134,8 @@ static void open_models(bench_inputs *in)
     fm_buf detector = bench_read(bench_model_path("frontal_hog.f32"));
     fm_buf landmarks = bench_read(bench_model_path("shape_predictor_68_face_landmarks.dat"));
     fm_buf encoder = bench_read(bench_model_path("dlib_face_recognition_resnet_model_v1.dat"));
-    fm_model_files files = {detector.data, landmarks.data, encoder.data, detector.size, landmarks.size, encoder.size};
+    fm_model_files files = {.detector = detector.data, .detector_size = detector.size, .landmarks = landmarks.data,
+                            .landmarks_size = landmarks.size, .encoder = encoder.data, .encoder_size = encoder.size};
     fm_buf packed = FM_BUF_INIT;
     fm_err err = FM_ERR_INIT;
     fm_recipe recipe;
