@@ -52,8 +52,10 @@ static void compare(void *ctx, const fm_image *image, const oracle_face *faces, 
     p->photographs++;
     if (p->doubled)
         CHECK(fm_image_double(image, &up, NULL) == 0);
-    if (!CHECK(fm_detector_find(p->d, p->doubled ? &up : image, 0, &boxes, &n_boxes, NULL) == 0))
+    if (!CHECK(fm_detector_find(p->d, p->doubled ? &up : image, 0, &boxes, &n_boxes, NULL) == 0)) {
+        fm_image_fini(&up);
         return;
+    }
     for (size_t i = 0; i < n; i++) {
         const fm_face_box *ours = find_box(boxes, n_boxes, &faces[i].box);
 
@@ -83,8 +85,10 @@ static void parity_with(const char *folder, const char *table, bool doubled, siz
     parity p = {detector(fm_cpu_isa()), doubled, 0, 0};
     oracle_faces o;
 
-    if (!p.d || !oracle_load(table, &o))
+    if (!p.d || !oracle_load(table, &o)) {
+        fm_detector_destroy(p.d);
         return;
+    }
     oracle_each(folder, &o, every, compare, &p);
     if (p.found < at_least)
         check_failed(__FILE__, __LINE__, "%zu faces found in %zu photographs, expected %zu", p.found, p.photographs,
@@ -258,6 +262,18 @@ typedef struct {
     fm_screen screen;
 } screened;
 
+static void screened_pack(screened *s, const fm_hog_kernels *k)
+{
+    fm_screen_init(&s->screen, s->weights);
+    for (int y = 0; y < FM_HOG_SIDE; y++) {
+        const float *ordered[4 * FM_HOG_QUADS];
+
+        for (int i = 0; i < 4 * FM_HOG_QUADS; i++)
+            ordered[i] = fm_screen_order[i] < FM_HOG_PLANES ? s->planes[fm_screen_order[i]][y] : NULL;
+        s->energy[y] = k->pack(ordered, SCREENED + 9, s->bytes[y][0], 4 * SCREEN_ROW);
+    }
+}
+
 /* Features and weights as far apart as they can be; some weights so strong that 16 bits nearly overflow. */
 static void screened_init(screened *s, fm_rng *r, const fm_hog_kernels *k)
 {
@@ -268,14 +284,7 @@ static void screened_init(screened *s, fm_rng *r, const fm_hog_kernels *k)
                 s->planes[p][y][x] = (fm_rng_below(r, 3) ? (float)fm_rng_uniform(r) : 1) * (p < 27 ? 0.4f : 0.8485f);
     for (size_t i = 0; i < sizeof s->weights / sizeof *s->weights; i++)
         s->weights[i] = (float)fm_rng_normal(r) * (i % 5 == 4 ? 1.0f : 0.02f) + (i % 5 == 3 ? 0.5f : 0);
-    fm_screen_init(&s->screen, s->weights);
-    for (int y = 0; y < FM_HOG_SIDE; y++) {
-        const float *ordered[4 * FM_HOG_QUADS];
-
-        for (int i = 0; i < 4 * FM_HOG_QUADS; i++)
-            ordered[i] = fm_screen_order[i] < FM_HOG_PLANES ? s->planes[fm_screen_order[i]][y] : NULL;
-        s->energy[y] = k->pack(ordered, SCREENED + 9, s->bytes[y][0], 4 * SCREEN_ROW);
-    }
+    screened_pack(s, k);
 }
 
 static void screen_row(const screened *s, const fm_hog_kernels *k, const int32_t *limit, uint8_t *hits)
@@ -322,6 +331,88 @@ static void the_screen_misses_nothing(void)
     }
 }
 
+/* The first window's weights and features, such that rounding does nearly the worst: in bytes that were cut by almost
+ * half a step wherever the weight, a multiple of the unit, is above 0 (and raised where below); or in weights that
+ * were all cut by almost half a unit, beside features all alike.  The one large weight sets the unit. */
+static void screened_worst(screened *s, bool in_bytes, fm_rng *r)
+{
+    const float unit = 1.0f / 1024;
+
+    memset(s, 0, sizeof *s);
+    for (int i = 0; i < 31 * 100; i++) {
+        int w = in_bytes ? (int)fm_rng_below(r, 13) - 6 : 0;
+        float step = !in_bytes ? 39 : w > 0 ? 37.49f : 1.51f, at = in_bytes ? (float)w : 0.499f;
+
+        if (i == 9) {
+            at = 127;
+            step = in_bytes ? 37.49f : 39;
+        }
+        for (int f = 0; f < FM_HOG_FILTERS; f++)
+            s->weights[i * FM_HOG_FILTERS + f] = unit * at;
+        s->planes[i / 100][i / 10 % 10][i % 10] = step / FM_HOG_STEPS;
+    }
+    screened_pack(s, &fm_hog_plain);
+}
+
+/* A bound a tenth smaller would miss the first window, whose answer is the threshold. */
+static void the_screens_bounds_are_needed(void)
+{
+    static screened s;
+    static float answers[5 * 128];
+    fm_rng r = fm_rng_init(22, 22);
+
+    for (int in_bytes = 0; in_bytes < 2; in_bytes++) {
+        screened_worst(&s, in_bytes, &r);
+        fm_hog_plain.filter(s.planes[0][0], FM_HOG_SIDE * SCREEN_ROW, SCREEN_ROW, s.weights, 1, answers, 128);
+        for (int f = 0; f < FM_HOG_FILTERS; f++)
+            for (int lowered = 0; lowered < 2; lowered++) {
+                double threshold[FM_HOG_FILTERS];
+                int32_t limit[FM_HOG_FILTERS];
+                uint8_t hits[SCREENED / 8 + 8];
+                fm_screen as_is = s.screen;
+
+                for (int g = 0; g < FM_HOG_FILTERS; g++)
+                    threshold[g] = g == f ? (double)answers[f * 128] : 1e9;
+                s.screen.bytes_off[f] *= lowered ? 0.9 : 1;
+                s.screen.weights_off[f] *= lowered ? 0.9 : 1;
+                fm_screen_limits(&s.screen, threshold, s.energy, limit);
+                screen_row(&s, &fm_hog_plain, limit, hits);
+                CHECK_INT(hits[0], !lowered);
+                s.screen = as_is;
+            }
+    }
+}
+
+/* Rows that fill no vector end in zeros. */
+static void features_agree_with_plain_c(void)
+{
+    enum { STRIDE = 112, ROOM = 96 };
+    static float bins[FM_HOG_BINS * STRIDE], norm[2][3 * STRIDE], planes[2][FM_HOG_PLANES][ROOM];
+    fm_rng r = fm_rng_init(5, 5);
+
+    for (int n = 1; n < 40; n++)
+        for (int isa = FM_ISA_PLAIN; isa <= (int)fm_cpu_isa(); isa++) {
+            const fm_hog_kernels *k = fm_hog_kernels_for((fm_isa)isa);
+            const int which = isa != FM_ISA_PLAIN;
+            const float *const rows[3] = {norm[which] + 1, norm[which] + STRIDE + 1, norm[which] + 2 * STRIDE + 1};
+            float *out[FM_HOG_PLANES];
+
+            for (int i = 0; !which && i < FM_HOG_BINS * STRIDE; i++)
+                bins[i] = (float)fm_rng_below(&r, 4) * (float)fm_rng_uniform(&r) * 9000;
+            memset(planes[which], 0x55, sizeof planes[which]);
+            for (int y = 0; y < 3; y++)
+                k->norms(bins, STRIDE, norm[which] + y * STRIDE);
+            for (int p = 0; p < FM_HOG_PLANES; p++)
+                out[p] = planes[which][p];
+            k->features(bins + 1, STRIDE, rows, n, out);
+            CHECK(memcmp(norm[which], norm[0], sizeof norm[0]) == 0);
+            for (int p = 0; p < FM_HOG_PLANES; p++) {
+                CHECK(memcmp(planes[which][p], planes[0][p], (size_t)(n + FM_HOG_MARGIN) * sizeof(float)) == 0);
+                CHECK(planes[which][p][n] == 0 && planes[which][p][n + FM_HOG_MARGIN - 1] == 0);
+            }
+        }
+}
+
 /* Scales from finer to much coarser than the detector's; rows end with the 16 bytes after their last pixel. */
 static void rows_are_blended_as_in_plain_c(void)
 {
@@ -364,8 +455,10 @@ static void every_isa_finds_the_same_faces(void)
     const fm_face_box *want, *got;
     size_t n_want, n_got;
 
-    if (!plain || !check_data("faces/bald_guys.jpg") || !oracle_image("faces", "bald_guys.jpg", &image))
+    if (!plain || !check_data("faces/bald_guys.jpg") || !oracle_image("faces", "bald_guys.jpg", &image)) {
+        fm_detector_destroy(plain);
         return;
+    }
     REQUIRE(fm_detector_find(plain, &image, 0, &want, &n_want, NULL) == 0);
     for (int isa = FM_ISA_AVX2; isa <= (int)fm_cpu_isa(); isa++) {
         fm_detector *d = detector((fm_isa)isa);
@@ -399,5 +492,6 @@ CHECK_MAIN(CHECK_CASE(photographs_as_dlib), CHECK_CASE(doubled_photographs_as_dl
            CHECK_CASE(small_images_have_no_faces), CHECK_CASE(kernels_agree_with_plain_c),
            CHECK_CASE(every_gradient_has_its_orientation),
            CHECK_CASE(votes_go_to_four_cells), CHECK_CASE(the_screen_misses_nothing),
+           CHECK_CASE(the_screens_bounds_are_needed), CHECK_CASE(features_agree_with_plain_c),
            CHECK_CASE(rows_are_blended_as_in_plain_c), CHECK_CASE(every_isa_finds_the_same_faces),
            CHECK_CASE(other_files_are_refused))

@@ -147,7 +147,7 @@ static int visible(int cells, int size)
     return (cells * FM_HOG_CELL < size ? cells * FM_HOG_CELL : size) - 1;
 }
 
-/* Gradients of row y's pixels from .. from + FM_HOG_STRIP - 1; those outside the visible part are 0. */
+/* Gradients of row y's pixels from .. from + FM_HOG_STRIP - 1; those outside the visible part are 0, in any direction. */
 static void strip_row(const fm_detector *d, const level *l, int y, int from, float *magnitude, uint16_t *at)
 {
     int end = visible(l->cells_x, l->image->width), wide_end = end - 7 > 1 ? 1 + (end - 7 - 1 + 7) / 8 * 8 : 1;
@@ -155,11 +155,10 @@ static void strip_row(const fm_detector *d, const level *l, int y, int from, flo
     int middle = wide_end < first ? first : wide_end < last ? wide_end : last;
     const uint8_t *row = l->image->at + y * l->image->row;
 
-    memset(magnitude, 0, FM_HOG_STRIP_ROW * sizeof *magnitude);
-    memset(at, 0, FM_HOG_STRIP_ROW * sizeof *at);
     if (y < 1 || y >= visible(l->cells_y, l->image->height) || first >= last)
-        return;
-    for (int half = 0; half < 2; half++) {      /* as dlib works: on vectors, then on single pixels */
+        last = first = from;
+    memset(magnitude, 0, (size_t)(first - from) * sizeof *magnitude);
+    for (int half = 0; half < 2 && first < last; half++) {      /* as dlib works: on vectors, then on single pixels */
         int start = half ? middle : first, n = (half ? last : middle) - start;
 
         d->k->gradient(row - l->image->row + start, row + start, row + l->image->row + start, l->image->plane, n, !half,
@@ -182,20 +181,6 @@ static void votes(const fm_detector *d, const level *l, int y)
                       l->at + r * FM_HOG_STRIP_ROW);
         d->k->vote(l->magnitude, l->at, upper + cell, lower + cell, l->bins_stride);
     }
-}
-
-static void norms(const level *l, int y)
-{
-    const float *h = l->histogram[y % 3];
-    float *restrict norm = l->norm[y % 3];
-
-    memset(norm, 0, (size_t)l->bins_stride * sizeof *norm);
-    for (int o = 0; o < 9; o++, h += l->bins_stride)
-        for (int64_t x = 0; x < l->bins_stride; x++) {
-            float both = h[x] + h[9 * l->bins_stride + x];
-
-            norm[x] += both * both;
-        }
 }
 
 static uint8_t *byte_row(const level *l, int y)
@@ -223,7 +208,6 @@ static void border(const level *l)
         memset(plane + (l->ny + 4) * l->plane_row, 0, (FM_HOG_PAD - 4) * row);
         for (int y = 4; y < l->ny + 4; y++) {
             memset(plane + y * l->plane_row, 0, 4 * sizeof(float));
-            memset(plane + y * l->plane_row + 4 + l->nx, 0, (FM_HOG_PAD - 4) * sizeof(float));
         }
     }
 }
@@ -240,18 +224,19 @@ static void planes_row(const fm_detector *d, const level *l, int y)
         out[p] = l->planes + p * l->plane_stride + (y + 4) * l->plane_row + 4;
     for (int i = 0; i < 4 * FM_HOG_QUADS; i++)
         ordered[i] = out[fm_screen_order[i]];
-    d->k->features(l->histogram[(y + 1) % 3] + 2, (int)l->bins_stride, norm, l->nx, out);
+    d->k->features(l->histogram[(y + 1) % 3] + 2, l->bins_stride, norm, l->nx, out);
     l->energy[y + 4] = d->k->pack(ordered, l->nx, byte_row(l, y + 4) + 4 * 4, 4 * l->plane_row);
 }
 
 static void planes(const fm_detector *d, const level *l)
 {
     border(l);
+    memset(l->at, 0, FM_HOG_CELL * FM_HOG_STRIP_ROW * sizeof *l->at);
     memset(l->histogram[2], 0, FM_HOG_BINS * (size_t)l->bins_stride * sizeof(float));
     for (int y = 0; y <= l->cells_y; y++) {
         votes(d, l, y);
         if (y > 0)
-            norms(l, y - 1);
+            d->k->norms(l->histogram[(y - 1) % 3], l->bins_stride, l->norm[(y - 1) % 3]);
         if (y > 2)
             planes_row(d, l, y - 3);
     }

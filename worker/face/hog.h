@@ -16,6 +16,7 @@ enum {
     FM_HOG_SIDE = 10,       /* a filter's rows and columns, cells */
     FM_HOG_FILTERS = 5,
     FM_HOG_PAD = 9,         /* zero cells around the features: 4 before, 5 after */
+    FM_HOG_MARGIN = 16,     /* zero cells after a row's features, at least */
     FM_HOG_SLACK = 80,      /* floats readable after each row of features */
     FM_HOG_QUADS = 8,       /* planes four by four, one of them empty */
     FM_HOG_BLOCK = 8,       /* columns that are screened together */
@@ -42,11 +43,14 @@ typedef struct {
      *                i / 8 + 1.
      * upper, lower   f32 [18][stride], orientation histograms of two rows of cells. */
     void (*vote)(const float *magnitude, const uint16_t *at, float *upper, float *lower, int64_t stride);
-    /* Features of one row of n cells.
+    /* Squared lengths of cells' unsigned orientation histograms.
+     * bins  f32 [18][stride]; stride a multiple of 16.   norm  f32 [stride]. */
+    void (*norms)(const float *bins, int64_t stride, float *norm);
+    /* Features of one row of n cells, and zeros behind them.
      * bins   f32 [18][stride], orientation histograms of the row's cells.
-     * norm   f32, three rows (above, this, below), each readable from -1 to n.
-     * out    [31] rows of the feature planes. */
-    void (*features)(const float *bins, int stride, const float *const norm[3], int n, float *const out[FM_HOG_PLANES]);
+     * norm   f32, three rows (above, this, below), each readable from -1 to n + FM_HOG_MARGIN, as bins are.
+     * out    [31] rows of the feature planes, [n + FM_HOG_MARGIN] each. */
+    void (*features)(const float *bins, int64_t stride, const float *const norm[3], int n, float *const out[FM_HOG_PLANES]);
     /* One row of the five filters' answers.
      * planes   f32 feature planes, plane p row r at planes + p * plane_stride + r * row_stride; FM_HOG_SLACK
      *          floats after a row's end are readable.
@@ -54,7 +58,9 @@ typedef struct {
     void (*filter)(const float *planes, int64_t plane_stride, int64_t row_stride, const float *weights, int n,
                    float *out, int64_t out_stride);
     /* Bytes of n cells' features, by FM_HOG_STEPS, rounded: for the screen.
-     * planes  [32] rows of feature planes in the order they are packed, one NULL: zeros.   out  u8 [8 quads][quad_stride], four planes of a cell side by side.
+     * planes  [32] rows of feature planes in the order they are packed, one NULL: zeros; n cells and
+     *         FM_HOG_MARGIN zeros.
+     * out  u8 [8 quads][quad_stride], four planes of a cell side by side, the zeros too.
      * Returns the largest sum of a cell's squared features. */
     float (*pack)(const float *const planes[4 * FM_HOG_QUADS], int n, uint8_t *out, int64_t quad_stride);
     /* Which blocks of a row of n windows may hold a face: a window does when one of its five sums of bytes and
