@@ -110,7 +110,6 @@ VALGRIND_TESTS := base/test_base proto/test_message proto/test_encoding storage/
 check-valgrind: $(VALGRIND_TESTS:%=$B/tests/%)  ## five small unit tests under valgrind (needs it, and gcc's build)
 	@for t in $^; do echo "valgrind $$t"; valgrind -q --error-exitcode=9 --leak-check=full $$t >/dev/null || exit 1; done
 
-# Kills of a segment's writer, of whole runs (so many of each of three kinds), histories of the simulator, failing calls,
 # Kills of a segment's writer, of whole runs, histories of the simulator, failing calls,
 # sizes of a disk.
 SOAK := KILLS=500 WRITER_KILLS=10000 SEEDS=1000000 POINTS=all SIZES=100 CONNECTIONS=100000

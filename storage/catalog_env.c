@@ -145,7 +145,7 @@ int fm_catalog_put_number(fm_catalog *c, MDB_txn *txn, uint8_t key, size_t bytes
 
 static int check_epoch(fm_catalog *c, MDB_txn *txn, uint64_t epoch, fm_err *err)
 {
-    uint64_t now;
+    uint64_t now = 0;
     int rc = fm_catalog_get_number(c, txn, FM_CATALOG_EPOCH, 8, &now, err);
 
     if (rc == 0 && now != epoch)
