@@ -122,7 +122,9 @@ int fm_dir_sync(const char *path, fm_err *err)
 
     if (fd < 0)
         return fm_fail(err, -errno, "%s: cannot open folder: %s", path, strerror(errno));
-    if (fsync(fd) != 0 && errno != EINVAL)      /* EINVAL: the file system has no folder fsync */
+    if (fm_fault("dir.sync"))
+        rc = fm_fail(err, -EIO, "%s: sync of a folder refused by a fault", path);
+    else if (fsync(fd) != 0 && errno != EINVAL) /* EINVAL: the file system has no folder fsync */
         rc = fm_fail(err, -errno, "%s: cannot sync folder: %s", path, strerror(errno));
     close(fd);
     return rc;

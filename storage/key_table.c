@@ -105,10 +105,15 @@ static int make(const fm_vault *vault, const char *segment, int flags, fm_key_ta
 
 int fm_key_table_create(const fm_vault *vault, const char *segment, fm_key_table **out, fm_err *err)
 {
-    int rc = make(vault, segment, O_RDWR | O_CREAT | O_EXCL, out, err);
+    fm_key_table *t = NULL;
+    int rc = make(vault, segment, O_RDWR | O_CREAT | O_EXCL, &t, err);
 
-    if (rc == 0 && (rc = fm_dir_sync((*out)->dir, err)) != 0)
-        fm_key_table_close(*out);
+    if (rc == 0)
+        rc = fm_dir_sync(t->dir, err);
+    if (rc != 0)
+        fm_key_table_close(t);
+    else
+        *out = t;
     return rc;
 }
 

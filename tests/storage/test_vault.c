@@ -493,7 +493,24 @@ static void refused_at_any_step_it_is_old_or_new(void)
     CHECK(refused >= 14);
 }
 
+static void a_key_table_that_cannot_be_synced_leaves_no_writer(void)
+{
+    fm_segment_writer *w;
+    fm_vault *vault;
+    fm_err err = FM_ERR_INIT;
+
+    REQUIRE(make_store(true) && fm_vault_open(store, &vault, &err) == 0);
+    REQUIRE(fm_segment_create(scratch, "three", 0, &w, &err) == 0);
+    fm_fault_set("dir.sync:1");
+    CHECK_INT(fm_segment_encrypt(w, vault, &err), -EIO);
+    fm_fault_set(NULL);
+    CHECK(put(w, 0) != 0);
+    fm_segment_close(w);
+    fm_vault_close(vault);
+}
+
 CHECK_MAIN(CHECK_CASE(nothing_is_in_the_clear_and_the_digest_is_the_same), CHECK_CASE(only_the_key_opens_it),
            CHECK_CASE(changed_bits_of_keys_are_found), CHECK_CASE(swapped_segments_and_missing_vaults_are_found),
            CHECK_CASE(the_forgotten_are_unreadable_and_stay_so), CHECK_CASE(a_new_master_key_ends_the_old_one),
-           CHECK_CASE(killed_at_any_step_it_is_old_or_new), CHECK_CASE(refused_at_any_step_it_is_old_or_new))
+           CHECK_CASE(killed_at_any_step_it_is_old_or_new), CHECK_CASE(refused_at_any_step_it_is_old_or_new),
+           CHECK_CASE(a_key_table_that_cannot_be_synced_leaves_no_writer))
