@@ -105,13 +105,17 @@ folds_as_an_array_give_the_same_bytes() {
 }
 
 # Open segments are where no other node sees them: what a killed crew had there is made again.
+crew_one() { pgrep -f "facemill crew $work/disk/run/crew.join 1" >/dev/null; }
 segments_on_a_local_disk_may_be_lost() {
     need
+    slow=worker.photo:1:slow
+    export FACEMILL_FAULT=$slow,$slow,$slow,$slow,$slow     # half a second a photograph: a crew dies before the build is over
     sed 's/^match/store: {scratch: $LAB_DISK\/facemill}\nmatch/' "$study" >"$faces/disk.yaml"
     export LAB_DISK="$work/lab/local"
     file=$faces/disk.yaml
     submitted disk --nodes 2 --verb build
-    lab_wait 60 some_done disk || fail "the job does not start"
+    lab_wait 60 some_done disk && lab_wait 20 crew_one || fail "the job does not start"
+    unset FACEMILL_FAULT
     [ ! -e "$work/disk/store/open" ] || fail "segments are written in the store"
     kill -9 $(pgrep -f "facemill crew $work/disk/run/crew.join 1") 2>/dev/null
     lab_wait 120 over "$job" || { cat "$work"/disk/log/*; fail "job $job does not end"; }
