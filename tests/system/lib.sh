@@ -26,6 +26,20 @@ said() { grep -qe "$1" "$work/said" || { sed 's/^/    /' "$work/said"; fail "not
 data() {
     [ -n "${FACEMILL_DATA:-}" ] && [ -e "$FACEMILL_DATA/$1" ] || skip "$1 is not there (set FACEMILL_DATA to the test data folder)"
 }
+# two_cohorts NAME [LINE...]: a study of generated cases and controls, all of them, with these lines at its end
+two_cohorts() {
+    cat <<END
+name: $1
+out: out
+cohorts:
+  - {name: cases, role: case, format: csv, path: cases/manifest.csv}
+  - {name: controls, role: control, format: csv, path: controls/manifest.csv}
+task: {label: cohort}
+match: none
+END
+    shift
+    printf '%s\n' "$@"
+}
 cases() {
     bad=0
     for name in "$@"; do

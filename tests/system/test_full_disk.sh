@@ -13,16 +13,7 @@ fi
 trap 'umount "$disk" 2>/dev/null; rm -rf "$work"' EXIT
 faces=$work/faces
 "$FACEMILL" synth --out "$faces" --cases 4 --controls 4 --seed 47 >/dev/null || exit 1
-cat >"$faces/study.yaml" <<END
-name: study
-out: out
-cohorts:
-  - {name: cases, role: case, format: csv, path: cases/manifest.csv}
-  - {name: controls, role: control, format: csv, path: controls/manifest.csv}
-task: {label: cohort}
-match: none
-cluster: {shard: 2}
-END
+two_cohorts study 'cluster: {shard: 2}' >"$faces/study.yaml"
 build() { timeout 150 "$FACEMILL" build "$faces/study.yaml" --out "$disk/out" --ranks 1; }
 room() { mount -t tmpfs -o "size=$1k" tmpfs "$disk" || fail "no file system of $1 KiB"; }
 

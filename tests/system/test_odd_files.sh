@@ -4,17 +4,7 @@
 
 faces=$work/faces
 "$FACEMILL" synth --out "$faces" --cases 16 --controls 16 --seed 43 >/dev/null || exit 1
-cat >"$faces/study.yaml" <<END
-name: study
-out: out
-cohorts:
-  - {name: cases, role: case, format: csv, path: cases/manifest.csv}
-  - {name: controls, role: control, format: csv, path: controls/manifest.csv}
-task: {label: cohort}
-match: none
-audit: none
-evaluate: {split: kfold, folds: 3, bootstrap: 100}
-END
+two_cohorts study 'audit: none' 'evaluate: {split: kfold, folds: 3, bootstrap: 100}' >"$faces/study.yaml"
 out=$faces/out
 cd "$faces/cases" || exit 1
 photograph() { sed -n "$1p" manifest.csv | cut -d, -f1; }

@@ -4,16 +4,7 @@
 
 faces=$work/faces
 "$FACEMILL" synth --out "$faces" --cases 10 --controls 10 --seed 41 >/dev/null || exit 1
-cat >"$faces/study.yaml" <<END
-name: study
-out: out
-cohorts:
-  - {name: cases, role: case, format: csv, path: cases/manifest.csv}
-  - {name: controls, role: control, format: csv, path: controls/manifest.csv}
-task: {label: cohort}
-match: none
-cluster: {shard: 2}
-END
+two_cohorts study 'cluster: {shard: 2}' >"$faces/study.yaml"
 "$FACEMILL" build "$faces/study.yaml" --ranks 2 >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 out=$faces/out
 before=$("$FACEMILL" digest "$out")
