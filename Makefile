@@ -112,7 +112,7 @@ check-valgrind: $(VALGRIND_TESTS:%=$B/tests/%)  ## five small unit tests under v
 
 # Kills of a segment's writer, of whole runs, histories of the simulator, failing calls,
 # sizes of a disk.
-SOAK := KILLS=500 WRITER_KILLS=10000 SEEDS=1000000 POINTS=all SIZES=100 CONNECTIONS=100000
+SOAK = SEED=$$(date +%s) KILLS=500 WRITER_KILLS=10000 SEEDS=1000000 POINTS=all SIZES=100 CONNECTIONS=100000
 
 soak: $B/facemill $(TEST_TOOLS) $B/tests/storage/test_segment $B/tests/coordinator/test_simulation $B/tests/coordinator/test_hostile  ## kills by the thousand; takes hours
 	@$(SOAK) $(SYSTEM_ENV) sh tests/run $B/tests/storage/test_segment $B/tests/coordinator/test_simulation $B/tests/coordinator/test_hostile \

@@ -301,7 +301,7 @@ static int check_layout(const walk *w, uint64_t page, const uint8_t *b, bool lea
     uint32_t nodes = lower < PAGE_HEADER ? 0 : (lower - PAGE_HEADER) / 2;
 
     if (u64_at(b) != page || u16_at(b + 10) != (leaf ? PAGE_LEAF : PAGE_BRANCH) || lower < PAGE_HEADER ||
-        upper < lower || upper > w->page_bytes)
+        (lower & 1) || upper < lower || upper > w->page_bytes)
         return damaged(w, page, "its header is damaged");
     if (nodes < (leaf || w->free_pages ? 1 : 2))    /* LMDB asserts two, but not among free pages */
         return damaged(w, page, "it holds too few nodes");

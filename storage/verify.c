@@ -21,6 +21,7 @@
 typedef struct {
     uint32_t number;
     char name[FM_SEGMENT_NAME_MAX];
+    bool sealed;
     fm_segment *segment;    /* owned; NULL when it is not sealed, or cannot be read */
     bool short_of;          /* of records: they are counted already */
 } known;
@@ -122,7 +123,8 @@ static int check_segment(void *ctx, const fm_catalog_segment *about)
         return fm_fail_nomem(v->err, "list of segments", (v->n + 1) * sizeof *grown);
     v->segments = grown;
     memcpy(k.name, about->name, sizeof k.name);
-    if (about->state == FM_SEGMENT_SEALED)
+    k.sealed = about->state == FM_SEGMENT_SEALED;
+    if (k.sealed)
         rc = check_records(v, about, &k);
     if (rc == 0)
         v->segments[v->n++] = k;
@@ -136,22 +138,35 @@ static int compare_number(const void *a, const void *b)
     return (x->number > y->number) - (x->number < y->number);
 }
 
+static known *find_segment(const verifier *v, uint32_t number)
+{
+    known at = {.number = number};
+
+    return v->n ? bsearch(&at, v->segments, v->n, sizeof at, compare_number) : NULL;
+}
+
 /* Records of segments that are open, lost or unreadable are not looked for: that is known or told already. */
 static int check_entry(void *ctx, fm_record_kind kind, const uint8_t key[FM_CATALOG_KEY_BYTES], uint32_t segment)
 {
     verifier *v = ctx;
-    known at = {.number = segment}, *s = v->n ? bsearch(&at, v->segments, v->n, sizeof at, compare_number) : NULL;
+    const known *s = find_segment(v, segment);
     char hex[2 * FM_CATALOG_KEY_BYTES + 1];
-    int rc;
+    int rc = 0;
 
-    if (!s || !s->segment)
+    if (s && !s->segment)
         return 0;
-    rc = fm_segment_has(s->segment, kind, key, FM_CATALOG_KEY_BYTES, v->err);
+    if (s)
+        rc = fm_segment_has(s->segment, kind, key, FM_CATALOG_KEY_BYTES, v->err);
     if (rc != 0)
         return rc < 0 ? rc : 0;
     for (int i = 0; i < FM_CATALOG_KEY_BYTES; i++)
         snprintf(hex + 2 * i, 3, "%02x", key[i]);
-    v->damaged += s->short_of ? 0 : 1;
+    v->damaged += s && s->short_of ? 0 : 1;
+    if (!s) {
+        tell(v, NULL, "%s record %s...: the catalog has it in segment %u, which it does not know",
+             fm_record_kind_name(kind), hex, segment);
+        return 0;
+    }
     tell(v, s->name, "%s record %s...: the catalog has it in segment %s, which does not", fm_record_kind_name(kind),
          hex, s->name);
     return 0;
@@ -191,16 +206,28 @@ static int check_folder(verifier *v)
 
 static int check_key(verifier *v, fm_record_kind kind, const fm_digest *key)
 {
+    const known *s = NULL;
     char hex[FM_DIGEST_HEX];
     uint32_t segment;
-    int rc = fm_digest_is_zero(key) ? 0 : fm_catalog_find_record(v->catalog, kind, key, &segment, NULL);
+    int rc;
 
-    if (rc != -ENOENT)
-        return rc != 0 ? fm_fail(v->err, rc, "%s: the catalog cannot be searched", v->dir) : 0;
+    if (fm_digest_is_zero(key))
+        return 0;
+    rc = fm_catalog_find_record(v->catalog, kind, key, &segment, NULL);
+    if (rc != 0 && rc != -ENOENT)
+        return fm_fail(v->err, rc, "%s: the catalog cannot be searched", v->dir);
+    if (rc == 0)
+        s = find_segment(v, segment);
+    if (rc == 0 && (!s || s->sealed))       /* told already where anything is wrong with it */
+        return 0;
     fm_digest_hex(key, hex);
     v->damaged++;
-    tell(v, NULL, "%s record %s: the last build made or found it, and the catalog does not know it",
-         fm_record_kind_name(kind), hex);
+    if (s)
+        tell(v, s->name, "%s record %s: the last build made or found it, and the catalog says that segment %s was "
+             "never sealed", fm_record_kind_name(kind), hex, s->name);
+    else
+        tell(v, NULL, "%s record %s: the last build made or found it, and the catalog does not know it",
+             fm_record_kind_name(kind), hex);
     return 0;
 }
 

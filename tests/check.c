@@ -70,6 +70,15 @@ const char *check_model(const char *name)
     return path;
 }
 
+uint64_t check_seed(void)
+{
+    const char *given = getenv("SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : 1;
+
+    printf("  seed %llu\n", (unsigned long long)seed);
+    return seed;
+}
+
 const char *check_tmpdir(void)
 {
     if (!tmpdir[0]) {

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,6 +57,9 @@ void check_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 const char *check_data(const char *rel);
 /* A model file that ./setup fetched (models/cache or $FACEMILL_MODELS), or NULL after marking the case skipped. */
 const char *check_model(const char *name);
+/* What random cases start from, and print: $SEED, else the same for everyone, so that a run can be repeated;
+ * `make soak` takes another each time. */
+uint64_t check_seed(void);
 /* A fresh private folder, removed when the case ends. Static storage. */
 const char *check_tmpdir(void);
 

@@ -175,9 +175,8 @@ static void a_running_build_is_not_disturbed(void)
     bench *b = bench_open(1);
     long before;
 
-    seed = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 10) : (uint64_t)time(NULL);
+    seed = check_seed();
     connections = getenv("CONNECTIONS") ? strtoull(getenv("CONNECTIONS"), NULL, 10) : CONNECTIONS;
-    printf("  seed %llu\n", (unsigned long long)seed);
     r = fm_rng_init(seed, fm_rng_stream("hostile", 0, 0));
     for (int i = 0; i < LORIS; i++)
         loris[i] = -1;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/rng.h"
 #include "jobs/assign.h"
@@ -92,10 +91,9 @@ static void same_worth(const fm_assign_spec *s, const worth *want, const char *m
 
 static void both_equal_all_assignments(void)
 {
-    uint64_t seed = (uint64_t)time(NULL);
+    uint64_t seed = check_seed();
     fm_rng rng = fm_rng_init(seed, 1);
 
-    printf("seed %llu\n", (unsigned long long)seed);
     for (int round = 0; round < 3000 && check_ok_so_far(); round++) {
         double cases[4], controls[6], step = round % 2 ? 1 : 0.37;
         uint32_t owner[6], range = 2 + fm_rng_below(&rng, 14);

@@ -29,11 +29,10 @@ static _Noreturn void acknowledge_until_killed(int out)
 
 static void what_was_acknowledged_survives_sigkill(void)
 {
-    uint64_t seed = (uint64_t)time(NULL), epoch = 0, last = 0;
+    uint64_t seed = check_seed(), epoch = 0, last = 0;
     fm_rng r = fm_rng_init(seed, fm_rng_stream("kills", 0, 0));
     fm_catalog *c;
 
-    printf("  seed %llu\n", (unsigned long long)seed);
     if (!place())
         return;
     for (int k = 0; k < 25; k++) {
@@ -157,7 +156,7 @@ static int use(uint64_t photographs)
 
 static void damage_never_crashes(void)
 {
-    uint64_t seed = (uint64_t)time(NULL), epoch;
+    uint64_t seed = check_seed(), epoch;
     fm_rng r = fm_rng_init(seed, fm_rng_stream("damage", 0, 0));
     char path[FM_PATH_MAX + 32];
     fm_buf b = FM_BUF_INIT;
@@ -165,7 +164,6 @@ static void damage_never_crashes(void)
     int noticed = 0;
     fm_catalog *c;
 
-    printf("  seed %llu\n", (unsigned long long)seed);
     if (!place())
         return;
     REQUIRE((c = taken(&epoch)) != NULL && fm_catalog_add_segment(c, "a", &segment, NULL) == 0);

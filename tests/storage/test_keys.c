@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -91,10 +90,9 @@ static void damage_is_an_error(void)
     fm_study_keys keys = sample(3);
     fm_buf b = FM_BUF_INIT;
     char path[FM_PATH_MAX];
-    uint64_t seed = (uint64_t)time(NULL);
+    uint64_t seed = check_seed();
     fm_rng r = fm_rng_init(seed, fm_rng_stream("hostile keys", 0, 0));
 
-    printf("  seed %llu\n", (unsigned long long)seed);
     REQUIRE(fm_path_join(path, sizeof path, dir, "study.keys", NULL) == 0);
     REQUIRE(fm_keys_write(dir, &keys, NULL) == 0 && fm_file_read(path, 1 << 20, &b, NULL) == 0);
     for (int i = 0; i < 100; i++) {

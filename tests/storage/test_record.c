@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/rng.h"
 #include "storage/record.h"
@@ -109,12 +108,11 @@ static void hostile_codes_are_errors(void)
 {
     /* 65536 x 65536 values wrap to nothing in 32 bits. */
     static const uint8_t wrap[8] = {0, 0, 1, 0, 0, 0, 1, 0};
-    uint64_t seed = (uint64_t)time(NULL);
+    uint64_t seed = check_seed();
     fm_rng r = fm_rng_init(seed, fm_rng_stream("hostile codes", 0, 0));
     float codes[4];
     uint32_t faces;
 
-    printf("  seed %llu\n", (unsigned long long)seed);
     CHECK_INT(fm_code_decode(wrap, sizeof wrap, 65536, 65536, NULL, &faces, NULL), -EBADMSG);
     for (int i = 0; i < 20000; i++) {
         size_t n = fm_rng_below(&r, 32);

@@ -390,10 +390,9 @@ static bool kill_a_writer(const char *name, uint64_t seed, unsigned wait_us, uin
 static void acknowledged_records_survive_sigkill(void)
 {
     unsigned kills = getenv("WRITER_KILLS") ? (unsigned)strtoul(getenv("WRITER_KILLS"), NULL, 10) : 1000;
-    uint64_t seed = (uint64_t)time(NULL), total = 0;
+    uint64_t seed = check_seed(), total = 0;
     fm_rng r = fm_rng_init(seed, fm_rng_stream("kills", 0, 0));
 
-    printf("  seed %llu\n", (unsigned long long)seed);
     if (!places())
         return;
     for (unsigned k = 0; k < kills; k++) {
@@ -522,14 +521,13 @@ static bool overwrite(const char *path, const void *bytes, size_t n)
 
 static void damage_never_crashes(void)
 {
-    uint64_t seed = (uint64_t)time(NULL);
+    uint64_t seed = check_seed();
     fm_rng r = fm_rng_init(seed, fm_rng_stream("damage", 0, 0));
     fm_segment_writer *w;
     fm_buf b = FM_BUF_INIT;
     char path[FM_PATH_MAX + 32];
     fm_err err = FM_ERR_INIT;
 
-    printf("  seed %llu\n", (unsigned long long)seed);
     if (!places())
         return;
     REQUIRE(fm_segment_create(scratch, "d", 0, &w, &err) == 0);

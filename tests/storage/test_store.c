@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -208,12 +207,11 @@ static bool flip_record(const char *path, const fm_buf *file, const fm_digest *k
 
 static void every_flipped_bit_is_named(void)
 {
-    uint64_t seed = (uint64_t)time(NULL), checked, damaged;
+    uint64_t seed = check_seed(), checked, damaged;
     fm_rng r = fm_rng_init(seed, fm_rng_stream("flips", 0, 0));
     fm_buf file = FM_BUF_INIT;
     char path[FM_PATH_MAX + 32];
 
-    printf("  seed %llu\n", (unsigned long long)seed);
     if (!make_store("a", 2))
         return;
     CHECK_INT(verify(&checked, &damaged), 0);
@@ -247,7 +245,7 @@ static void every_flipped_bit_is_named(void)
 
 static void a_cut_or_missing_segment_counts_all_its_records(void)
 {
-    uint64_t seed = (uint64_t)time(NULL), checked, damaged;
+    uint64_t seed = check_seed(), checked, damaged;
     fm_rng r = fm_rng_init(seed, fm_rng_stream("cuts", 0, 0));
     char path[FM_PATH_MAX + 32];
     const void *payload;
@@ -257,7 +255,6 @@ static void a_cut_or_missing_segment_counts_all_its_records(void)
     size_t n;
     fm_err err = FM_ERR_INIT;
 
-    printf("  seed %llu\n", (unsigned long long)seed);
     if (!make_store("a", 4))
         return;
     snprintf(path, sizeof path, "%s/segments/s2", store);

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -274,11 +273,10 @@ static size_t size_of(const char *path)
 /* A changed bit of the key table costs its record, and is found; of the vault, opens nothing. */
 static void changed_bits_of_keys_are_found(void)
 {
-    uint64_t seed = (uint64_t)time(NULL);
+    uint64_t seed = check_seed();
     fm_rng r = fm_rng_init(seed, 0);
     char table[FM_PATH_MAX + 32], vault[FM_PATH_MAX + 32];
 
-    printf("  seed %llu\n", (unsigned long long)seed);
     REQUIRE(make_store(true));
     snprintf(table, sizeof table, "%s/keys.1/one", store);
     snprintf(vault, sizeof vault, "%s/vault", store);
