@@ -112,10 +112,10 @@ check-valgrind: $(VALGRIND_TESTS:%=$B/tests/%)  ## five small unit tests under v
 
 # Kills of a segment's writer, of whole runs, histories of the simulator, failing calls,
 # sizes of a disk.
-SOAK = SEED=$$(date +%s) KILLS=500 WRITER_KILLS=10000 SEEDS=1000000 POINTS=all SIZES=100 CONNECTIONS=100000
+SOAK = VERBOSE=1 SEED=$$(date +%s) KILLS=500 WRITER_KILLS=10000 SEEDS=1000000 POINTS=all SIZES=100 CONNECTIONS=100000
 
-soak: $B/facemill $(TEST_TOOLS) $B/tests/storage/test_segment $B/tests/coordinator/test_simulation $B/tests/coordinator/test_hostile  ## kills by the thousand; takes hours
-	@$(SOAK) $(SYSTEM_ENV) sh tests/run $B/tests/storage/test_segment $B/tests/coordinator/test_simulation $B/tests/coordinator/test_hostile \
+soak: $B/facemill $(TEST_TOOLS) $B/tests/storage/test_segment $B/tests/storage/test_verify $B/tests/coordinator/test_simulation $B/tests/coordinator/test_hostile  ## kills by the thousand; takes hours
+	@$(SOAK) $(SYSTEM_ENV) sh tests/run $B/tests/storage/test_segment $B/tests/storage/test_verify $B/tests/coordinator/test_simulation $B/tests/coordinator/test_hostile \
 	    tests/system/test_kill.sh tests/system/test_failing_calls.sh tests/system/test_full_disk.sh
 
 $B/tests/onnx_file: $B/tests/onnx_file.o $B/tests/onnx_models.o $B/libfacemill.a
