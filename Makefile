@@ -100,7 +100,7 @@ check-unit: $(TEST_BIN)  ## unit tests only; ONLY=worker/image for one folder
 check-system: $B/facemill $(TEST_TOOLS)  ## system tests only; ONLY=name for one
 	@$(SYSTEM_ENV) sh tests/run $(wildcard tests/system/test_*$(ONLY)*.sh)
 
-check-peers: $B/tests/peers/cases  ## the network runtime beside onnx and onnxruntime from PyPI; NETWORKS=no for the short half
+check-peers: $B/tests/peers/cases  ## the network runtime beside onnx and onnxruntime from PyPI; NETWORKS=no for the short half, EXPORTED=yes for torchvision's and timm's exports
 	@sh tests/peers/run $B/tests/peers/cases
 
 # What reads keys and bytes, because sanitizers do not see bytes that were never written; not clang's build, whose
