@@ -7,7 +7,6 @@
  * a build with a store of its own, which is worth its while from some ten thousand
  * photographs on; those are a study.  Always: rows in the order of file names,
  * whatever the number of threads. */
-#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -15,13 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cpu.h"
 #include "base/file.h"
 #include "base/options.h"
 #include "base/text.h"
 #include "jobs/head_file.h"
+#include "jobs/import.h"
 #include "jobs/model_list.h"
 #include "jobs/stop.h"
 #include "jobs/verbs.h"
@@ -35,7 +34,7 @@
 
 /* One photograph: where it is, and what is said of it. */
 typedef struct {
-    char *file;             /* relative to the folder */
+    char *file;             /* relative to the folder or archive */
     fm_reason reason;
     char detail[160];
     uint32_t n_faces;
@@ -68,34 +67,26 @@ static int add_row(job *j, const char *file, fm_err *err)
     return j->rows[j->n].file ? (j->n++, 0) : fm_fail_nomem(err, "file name", strlen(file));
 }
 
-/* All files of a folder and those below it, hidden ones passed over. */
+/* All files of a folder and those below it, hidden ones passed over; a tar or zip file is such a folder. */
 static int list(job *j, const char *below, int depth, fm_err *err)
 {
     char path[FM_PATH_MAX], name[FM_PATH_MAX];
-    struct dirent *e;
-    struct stat st;
-    DIR *d;
+    fm_names names = {NULL, 0};
     int rc = fm_path_join(path, sizeof path, j->dir, below, err);
 
     if (rc != 0)
         return rc;
     if (depth > DEPTH_MAX)
         return fm_fail(err, -ELOOP, "%s: folders lie more than %d deep; is a link leading back?", path, DEPTH_MAX);
-    if (!(d = opendir(path)))
-        return fm_fail(err, -errno, "%s: cannot read folder: %s", path, strerror(errno));
-    while (rc == 0 && (e = readdir(d))) {
-        if (e->d_name[0] == '.')
-            continue;
-        if (strcmp(below, ".") == 0)
-            snprintf(name, sizeof name, "%s", e->d_name);
-        else
-            rc = fm_path_join(name, sizeof name, below, e->d_name, err);
+    rc = fm_names_list(path, &names, err);
+    for (size_t i = 0; rc == 0 && i < names.n; i++) {
+        rc = fm_path_join(name, sizeof name, below, names.v[i], err);
         if (rc == 0)
             rc = fm_path_join(path, sizeof path, j->dir, name, err);
         if (rc == 0)
-            rc = stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? list(j, name, depth + 1, err) : add_row(j, name, err);
+            rc = fm_is_folder(path) ? list(j, name, depth + 1, err) : add_row(j, name, err);
     }
-    closedir(d);
+    fm_names_fini(&names);
     return rc;
 }
 
@@ -357,7 +348,7 @@ static int predict_all(const char *head_path, job *j, int64_t threads, const cha
     if (rc == 0)
         rc = get_models(j, &head, err);
     if (rc == 0)
-        rc = list(j, ".", 0, err);
+        rc = list(j, "", 0, err);
     if (rc == 0 && j->n == 0)
         rc = fm_fail(err, -ENOENT, "%s: no file is there", j->dir);
     if (rc == 0) {
@@ -385,12 +376,12 @@ int fm_verb_predict(int argc, char **argv)
     int64_t threads = fm_cpu_count() < THREADS_MAX ? fm_cpu_count() : THREADS_MAX;
     const fm_option options[] = {
         {"head", FM_OPT_STRING, &head, 0, 0, "HEAD", "head.bin of a study (required)"},
-        {"photos", FM_OPT_STRING, &j.dir, 0, 0, "DIR", "folder of photographs, with those below it (required)"},
+        {"photos", FM_OPT_STRING, &j.dir, 0, 0, "PATH", "folder, tar or zip file of photographs, with folders in it (required)"},
         {"encoder", FM_OPT_STRING, &j.encoder, 0, 0, "FILE.onnx", "the study's encoder, when it was an ONNX model"},
         {"out", FM_OPT_STRING, &out, 0, 0, "FILE.tsv", "the table goes here (default: standard output)"},
         {"threads", FM_OPT_INT, &threads, 1, THREADS_MAX, "N", "photographs worked on at once (default: one a core)"},
     };
-    const fm_command command = {"predict --head HEAD --photos DIR [options]",
+    const fm_command command = {"predict --head HEAD --photos PATH [options]",
                                 "Treats photographs as the study's were treated and says what its head makes of them:\n"
                                 "a row a face with one probability a class, or why the photograph could not be used.",
                                 options, sizeof options / sizeof *options, 0, 0};
@@ -398,7 +389,7 @@ int fm_verb_predict(int argc, char **argv)
     int rc = fm_command_parse(&command, argc, argv, NULL, &err), status;
 
     if (rc == 0 && (!head || !j.dir))
-        rc = fm_fail(&err, -EINVAL, "predict: %s is needed", head ? "--photos DIR" : "--head HEAD");
+        rc = fm_fail(&err, -EINVAL, "predict: %s is needed", head ? "--photos PATH" : "--head HEAD");
     if (rc != 0)
         return fm_command_exit(rc, &err);
     fm_stop_install();

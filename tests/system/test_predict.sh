@@ -39,6 +39,29 @@ new_photographs_get_a_row_each() {
     holds "faces used" "$(awk -F'\t' '$3 == "used"' "$work/a.tsv" | wc -l) >= 8"
 }
 
+archives_are_folders() {
+    new=$work/new/cases
+    tar -C "$new" -cf "$work/new.tar" .
+    status 0 "$FACEMILL" predict --head "$head" --photos "$work/new.tar" --out "$work/tar.tsv"
+    cmp "$work/a.tsv" "$work/tar.tsv" || fail "a tar gives another table than the folder in it"
+    mkdir -p "$work/deep" && cp -r "$new" "$work/deep/in" && cp "$new/broken.jpg" "$work/deep"
+    status 0 "$FACEMILL" predict --head "$head" --photos "$work/deep" --out "$work/deep.tsv"
+    tar -C "$work/deep" -cf "$work/deep.tar" .
+    status 0 "$FACEMILL" predict --head "$head" --photos "$work/deep.tar" --out "$work/tar.tsv"
+    cmp "$work/deep.tsv" "$work/tar.tsv" || fail "a tar with a folder in it gives another table"
+    status 0 "$FACEMILL" predict --head "$head" --photos "$work/deep.tar/in" --out "$work/tar.tsv"
+    cmp "$work/a.tsv" "$work/tar.tsv" || fail "a folder in a tar gives another table"
+    head -c 3000 "$work/new.tar" >"$work/cut.tar"
+    status 3 "$FACEMILL" predict --head "$head" --photos "$work/cut.tar"
+    said "cut.tar: is cut"
+    status 3 "$FACEMILL" predict --head "$head" --photos "$new/broken.jpg"
+    said "broken.jpg/: cannot open"
+    command -v zip >/dev/null || skip "zip is not here (./setup installs it)"
+    (cd "$new" && zip -qr "$work/new.zip" .)
+    status 0 "$FACEMILL" predict --head "$head" --photos "$work/new.zip" --out "$work/zip.tsv"
+    cmp "$work/a.tsv" "$work/zip.tsv" || fail "a zip gives another table than the folder in it"
+}
+
 a_planted_effect_is_seen_in_new_faces() {
     "$FACEMILL" predict --head "$head" --photos "$work/new/controls" >"$work/c.tsv" || fail "controls"
     mean() { awk -F'\t' '$3 == "used" { n++; s += $7 } END { print s / n }' "$1"; }
@@ -79,5 +102,5 @@ another_encoder_is_refused() {
     said "trained on codes of encoder"
 }
 
-cases inner_folds_choose_in_every_fold new_photographs_get_a_row_each a_planted_effect_is_seen_in_new_faces \
+cases inner_folds_choose_in_every_fold new_photographs_get_a_row_each archives_are_folders a_planted_effect_is_seen_in_new_faces \
     what_does_not_fit_is_refused another_encoder_is_refused
