@@ -344,22 +344,32 @@ static int read_member(const fm_archive *a, const fm_member *m, size_t max_bytes
     return rc;
 }
 
-int fm_archive_read(const char *path, size_t max_bytes, fm_buf *out, fm_err *err)
+/* What path names: the archive, to be given back, and the member in it, NULL for a folder. */
+static int look(const char *path, fm_archive **a, const fm_member **m, fm_err *err)
 {
     char inside[FM_PATH_MAX];
-    const fm_member *m;
-    fm_archive *a;
     size_t skip;
-    int rc = enter(path, &a, inside, err);
+    int rc = enter(path, a, inside, err);
 
     if (rc != 0)
         return rc;
-    if ((m = find(a, inside)))
-        rc = read_member(a, m, max_bytes, out, err);
-    else if (search_folder(a, inside, &skip) < a->n)
-        rc = fm_fail(err, -EISDIR, "%s: is a folder in an archive", path);
-    else
-        rc = missing(a, inside, err);
+    *m = find(*a, inside);
+    if (*m || search_folder(*a, inside, &skip) < (*a)->n)
+        return 0;
+    rc = missing(*a, inside, err);
+    give_back(*a);
+    return rc;
+}
+
+int fm_archive_read(const char *path, size_t max_bytes, fm_buf *out, fm_err *err)
+{
+    const fm_member *m;
+    fm_archive *a;
+    int rc = look(path, &a, &m, err);
+
+    if (rc != 0)
+        return rc;
+    rc = m ? read_member(a, m, max_bytes, out, err) : fm_fail(err, -EISDIR, "%s: is a folder in an archive", path);
     give_back(a);
     return rc;
 }
@@ -381,27 +391,21 @@ static uint64_t stamp(const fm_archive *a, const fm_member *m)
 
 int fm_archive_stat(const char *path, struct stat *out, fm_err *err)
 {
-    char inside[FM_PATH_MAX];
     const fm_member *m;
     fm_archive *a;
-    size_t skip;
-    int rc = enter(path, &a, inside, err);
+    int rc = look(path, &a, &m, err);
 
     if (rc != 0)
         return rc;
     memset(out, 0, sizeof *out);
-    if ((m = find(a, inside))) {
-        out->st_mode = S_IFREG;
+    out->st_mode = m ? S_IFREG : S_IFDIR;
+    if (m) {
         out->st_size = (off_t)m->size;
         out->st_mtim.tv_sec = (time_t)(stamp(a, m) / 1000000000);
         out->st_mtim.tv_nsec = (long)(stamp(a, m) % 1000000000);
-    } else if (search_folder(a, inside, &skip) < a->n) {
-        out->st_mode = S_IFDIR;
-    } else {
-        rc = missing(a, inside, err);
     }
     give_back(a);
-    return rc;
+    return 0;
 }
 
 int fm_archive_list(const char *dir, int (*visit)(void *ctx, const char *name, size_t n, fm_err *err), void *ctx,
@@ -431,15 +435,29 @@ int fm_archive_list(const char *dir, int (*visit)(void *ctx, const char *name, s
     return rc;
 }
 
-void fm_archive_ahead(const char *path)
+bool fm_archive_place(const char *path, size_t *stem, uint64_t *at)
 {
-    char inside[FM_PATH_MAX];
     const fm_member *m;
     fm_archive *a;
 
-    if (enter(path, &a, inside, NULL) != 0)
+    if (look(path, &a, &m, NULL) != 0)
+        return false;
+    if (m) {
+        *stem = strlen(a->path);
+        *at = m->at;
+    }
+    give_back(a);
+    return m != NULL;
+}
+
+void fm_archive_ahead(const char *path)
+{
+    const fm_member *m;
+    fm_archive *a;
+
+    if (look(path, &a, &m, NULL) != 0)
         return;
-    if ((m = find(a, inside)))
+    if (m)
         posix_fadvise(a->fd, (off_t)m->at, (off_t)m->packed + 512, POSIX_FADV_WILLNEED);
     give_back(a);
 }

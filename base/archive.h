@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
@@ -32,6 +33,11 @@ int fm_archive_stat(const char *path, struct stat *out, fm_err *err);
  * names' bytes, each once.  Ends with visit's first error.  Errors: also -ENOENT. */
 int fm_archive_list(const char *dir, int (*visit)(void *ctx, const char *name, size_t n, fm_err *err), void *ctx,
                     fm_err *err);
+/* Where a member's bytes begin in its archive, whose path is path's first *stem bytes.  False: it names no member. */
+bool fm_archive_place(const char *path, size_t *stem, uint64_t *at);
+/* Put which[0 .. n-1], numbers of paths, into the order in which to read them: the members of an archive as they lie in
+ * it, where the first of them stood; what is in no archive stays between its neighbours.  Errors: -ENOMEM. */
+int fm_archive_order(const char *const *paths, uint32_t *which, uint32_t n, fm_err *err);
 /* Let the system start reading a member that will be wanted soon. */
 void fm_archive_ahead(const char *path);
 

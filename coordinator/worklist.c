@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/archive.h"
 #include "base/file.h"
 #include "proto/message.h"
 #include "proto/recipe.h"
@@ -286,18 +287,9 @@ uint32_t fm_worklist_share(const fm_worklist *p, uint64_t out, uint32_t workers)
 
 uint32_t fm_worklist_place(const fm_worklist *p, uint32_t shard, uint64_t item)
 {
-    uint32_t low = p->first[shard], high = p->end[shard];
-
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (p->todo[middle] == item)
-            return middle - p->first[shard];
-        if (p->todo[middle] < item)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    for (uint32_t at = p->first[shard]; at < p->end[shard]; at++)
+        if (p->todo[at] == item)
+            return at - p->first[shard];
     return UINT32_MAX;
 }
 
@@ -313,6 +305,7 @@ static int cut_shards(fm_worklist *p, uint32_t fixed, fm_err *err)
     for (uint32_t i = 0, k = 0; i < p->n; i++)
         if (!p->photos[i].done)
             p->todo[k++] = i;
+    rc = fm_archive_order(p->paths, p->todo, p->n_todo, err);
     for (uint32_t from = 0, n; rc == 0 && from < p->n_todo; from += n) {
         n = next_size(p, from, fixed);
         rc = room_for_shards(p, 1, err);

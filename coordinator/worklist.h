@@ -27,7 +27,7 @@ typedef struct {
     fm_digest recipe;               /* digest of the recipe */
     fm_digest encoder;              /* digest of the encoding; zero: no codes */
     uint64_t max_bytes;             /* of the recipe: a larger file is not read */
-    uint32_t *todo;                 /* [n_todo] what was left to do at the start, ascending */
+    uint32_t *todo;                 /* [n_todo] what was left to do at the start, as fm_archive_order has it */
     uint32_t n_todo;
     uint32_t *first, *end;          /* [n_shards] shard s is todo[first[s]] .. todo[end[s] - 1] */
     uint32_t n_shards, room_shards;

@@ -371,6 +371,38 @@ static void bounds_are_kept(void)
     fm_buf_fini(&z.bytes);
 }
 
-CHECK_MAIN(CHECK_CASE(tars_of_every_format_are_read), CHECK_CASE(zips_are_read), CHECK_CASE(names_that_lead_out_are_refused),
+/* Members written in another order than their names', two archives mixed, plain files and a missing member between. */
+static void archives_are_read_from_their_beginning_to_their_end(void)
+{
+    static const char *const names[] = {"z.tar/a", "plain/1", "z.tar/b", "y.zip/in/a.jpg", "z.tar/none", "z.tar/c",
+                                        "y.zip/in/sub/b.jpg", "plain/0", "z.tar/in", "y.zip/in/a.jpg"};
+    /* z.tar holds c, b, a; of y.zip's two members in/a.jpg the later counts, which lies behind b.jpg. */
+    static const uint32_t want[] = {5, 2, 0, 1, 6, 3, 9, 4, 7, 8};
+    enum { N = sizeof names / sizeof *names };
+    const char *dir = check_tmpdir(), *paths[N];
+    char path[N][FM_PATH_MAX];
+    uint32_t which[N];
+    zip z = sample_zip(false);
+
+    REQUIRE(shell(dir, "printf 1 >a && printf 2 >b && printf 3 >c && mkdir -p in && tar -cf z.tar c b a in"));
+    snprintf(path[0], FM_PATH_MAX, "%s/y.zip", dir);
+    REQUIRE(fm_file_write(path[0], z.bytes.data, z.bytes.size, NULL) == 0);
+    fm_buf_fini(&z.bytes);
+    for (uint32_t i = 0; i < N; i++) {
+        fm_path_join(path[i], FM_PATH_MAX, dir, names[i], NULL);
+        paths[i] = path[i];
+        which[i] = i;
+    }
+    CHECK_INT(fm_archive_order(paths, which, N, NULL), 0);
+    for (uint32_t i = 0; i < N; i++)
+        CHECK_INT(which[i], want[i]);
+    for (uint32_t i = 0; i < 3; i++)
+        which[i] = want[7 + i];
+    CHECK_INT(fm_archive_order(paths, which, 3, NULL), 0);      /* none of these is a member */
+    CHECK(which[0] == 4 && which[1] == 7 && which[2] == 8);
+}
+
+CHECK_MAIN(CHECK_CASE(archives_are_read_from_their_beginning_to_their_end),
+           CHECK_CASE(tars_of_every_format_are_read), CHECK_CASE(zips_are_read), CHECK_CASE(names_that_lead_out_are_refused),
            CHECK_CASE(folders_are_listed_once), CHECK_CASE(cut_and_flipped_zips), CHECK_CASE(cut_and_flipped_tars),
            CHECK_CASE(what_changed_has_another_stamp), CHECK_CASE(bounds_are_kept))
