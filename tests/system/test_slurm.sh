@@ -125,6 +125,40 @@ segments_on_a_local_disk_may_be_lost() {
     status 0 "$FACEMILL" verify "$work/disk"
 }
 
+# rebuilt MADE FOUND: a job does what is new in the tree, finds the rest, and leaves what a fresh build of it leaves
+rebuilt() {
+    submitted tree --nodes 2 --verb build
+    lab_wait 120 over "$job" || { cat "$work"/tree/log/*; fail "job $job does not end"; }
+    grep -q "^chips made $1, reused $2; codes made $1, reused $2$" "$work/tree/log/job-$job.log" ||
+        { cat "$work/tree/log/job-$job.log"; fail "not $1 done and $2 found"; }
+    "$FACEMILL" build "$file" --ranks 1 --out "$work/fresh$1-$2" >"$work/said" 2>&1 || { cat "$work/said"; fail "the fresh build"; }
+    expect "digest of the tree" "$("$FACEMILL" digest "$work/tree")" "$("$FACEMILL" digest "$work/fresh$1-$2")"
+}
+
+a_rebuild_job_does_what_was_added_and_changed() {
+    need
+    file=$work/tree.yaml tree=$work/photographs
+    cat >"$file" <<YAML
+name: a tree that changes
+cohorts: [{name: all, role: case, format: folder, path: $tree}]
+task: {label: label}
+match: none
+YAML
+    ls "$faces"/cases/*.jpg | head -n 17 >"$work/some"
+    mkdir -p "$tree/cases" "$tree/controls"
+    cp $(sed -n 1,12p "$work/some") "$tree/cases"
+    cp $(ls "$faces"/controls/*.jpg | head -n 8) "$tree/controls"
+    rebuilt 20 0
+    cp $(sed -n 13,15p "$work/some") "$tree/cases"
+    rm "$(ls "$tree"/controls/*.jpg | tail -n 1)" "$(ls "$tree"/cases/*.jpg | head -n 1)"
+    cp "$(sed -n 16p "$work/some")" "$(ls "$tree"/controls/*.jpg | head -n 1)"
+    rebuilt 4 17
+    rebuilt 0 21
+    mv "$(ls "$tree"/controls/*.jpg | tail -n 1)" "$tree/controls/moved.jpg"
+    touch "$tree"/cases/*.jpg
+    rebuilt 0 21
+}
+
 # Last: what follows has three nodes.
 a_node_that_dies_costs_its_crew_only() {
     need
@@ -138,4 +172,4 @@ a_node_that_dies_costs_its_crew_only() {
 cases what_cannot_be_submitted_says_why a_dry_run_prints_the_script_and_leaves_nothing \
     four_nodes_of_two_ranks_give_what_one_rank_gives a_job_that_is_out_of_time_comes_back_and_goes_on \
     a_cancelled_job_does_not_come_back folds_as_an_array_give_the_same_bytes \
-    segments_on_a_local_disk_may_be_lost a_node_that_dies_costs_its_crew_only
+    segments_on_a_local_disk_may_be_lost a_rebuild_job_does_what_was_added_and_changed a_node_that_dies_costs_its_crew_only
