@@ -25,7 +25,7 @@ static fm_isa detect(void)
 
 fm_isa fm_cpu_isa(void)
 {
-    static int isa = -1;
+    static _Atomic int isa = -1;     /* threads that ask at once decide alike */
 
     if (isa < 0) {
         const char *env = getenv("FACEMILL_ISA");

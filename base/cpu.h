@@ -12,7 +12,7 @@ typedef enum {
 } fm_isa;
 
 /* The best set this processor has.  $FACEMILL_ISA (plain, avx2, avx512) can
- * lower it, never raise it.  Same answer for the life of the process. */
+ * lower it, never raise it.  Same answer for the life of the process.  Threads: any. */
 fm_isa fm_cpu_isa(void);
 const char *fm_isa_name(fm_isa isa);
 
@@ -22,7 +22,8 @@ int fm_cpu_count(void);
 /* Bytes of memory this process holds; 0: not known. */
 uint64_t fm_memory_held(void);
 
-/* Processor model as the system names it, e.g. for provenance; static storage. */
+/* Processor model as the system names it, e.g. for provenance; static storage.
+ * Threads: one. */
 const char *fm_cpu_model(void);
 
 #endif

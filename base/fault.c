@@ -1,6 +1,7 @@
 #include "base/fault.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,28 +16,35 @@ typedef struct {
     char name[80];
     unsigned long at;
     char action[8];
-    unsigned long passes;
+    _Atomic unsigned long passes;
 } fault;
 
 static fault faults[FAULTS_MAX];
-static int n_faults = -1;
+static _Atomic int n_faults = -1;     /* set when faults are; -1: nobody has asked */
 
 void fm_fault_set(const char *list)
 {
     const char *at = list;
+    int n = 0;
 
     memset(faults, 0, sizeof faults);
-    n_faults = 0;
-    while (at && *at && n_faults < FAULTS_MAX) {
-        fault *f = &faults[n_faults];
+    while (at && *at && n < FAULTS_MAX) {
+        fault *f = &faults[n];
 
         f->at = 1;
         snprintf(f->action, sizeof f->action, "fail");
         if (sscanf(at, "%79[^:,]:%lu:%7[a-z]", f->name, &f->at, f->action) >= 1)
-            n_faults++;
+            n++;
         at = strchr(at, ',');
         at = at ? at + 1 : NULL;
     }
+    n_faults = n;
+}
+
+static void read_environment(void)
+{
+    if (n_faults < 0)
+        fm_fault_set(getenv("FACEMILL_FAULT"));
 }
 
 static bool is_meant(const fault *f, const char *name, const char *of)
@@ -50,21 +58,22 @@ static bool is_meant(const fault *f, const char *name, const char *of)
 
 bool fm_fault_of(const char *name, const char *of)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const char *slash = of ? strrchr(of, '/') : NULL;
     bool hit = false;
 
     if (n_faults == 0)
         return false;
-    if (n_faults < 0)
-        fm_fault_set(getenv("FACEMILL_FAULT"));
+    pthread_once(&once, read_environment);
     for (int i = 0; i < n_faults; i++) {
         fault *f = &faults[i];
         bool slow = strcmp(f->action, "slow") == 0, always = slow || strcmp(f->action, "fails") == 0;
+        unsigned long pass;
 
         if (!is_meant(f, name, slash ? slash + 1 : of))
             continue;
-        f->passes++;
-        if (f->passes != f->at && !(always && f->passes > f->at))
+        pass = ++f->passes;
+        if (pass != f->at && !(always && pass > f->at))
             continue;
         if (strcmp(f->action, "kill") == 0)
             raise(SIGKILL);

@@ -5,7 +5,8 @@
  * that pass only), fails (that pass and all later ones), kill (SIGKILL to
  * oneself), stop (SIGSTOP), hang (wait for ever) or slow (that pass and all later
  * ones wait a tenth of a second).  NAME@OF acts only where
- * fm_fault_of() names that thing.  Without the variable a pass costs one load. */
+ * fm_fault_of() names that thing.  Without the variable a pass costs one load.
+ * Threads: any; what they pass is counted together. */
 #ifndef FM_BASE_FAULT_H
 #define FM_BASE_FAULT_H
 
@@ -17,7 +18,8 @@ bool fm_fault(const char *name);
  * A name with a colon or a comma cannot be given in the list. */
 bool fm_fault_of(const char *name, const char *of);
 
-/* Replace what $FACEMILL_FAULT said; NULL or "" for no faults.  For tests inside one process. */
+/* Replace what $FACEMILL_FAULT said; NULL or "" for no faults.  For tests inside one process, while no
+ * other thread passes. */
 void fm_fault_set(const char *list);
 
 #endif

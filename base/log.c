@@ -2,6 +2,7 @@
  * that lines of several ranks on one terminal never mix. */
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 #define LINE_MAX_BYTES 2048
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
-static int threshold = -1;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int threshold;       /* once the environment was read */
 static bool as_json;
 static char who_am_i[64];
 
@@ -40,15 +42,13 @@ static void read_environment(void)
 
 void fm_log_set_level(fm_log_level level)
 {
-    if (threshold < 0)
-        read_environment();
+    pthread_once(&once, read_environment);
     threshold = (int)level;
 }
 
 void fm_log_set_json(bool json)
 {
-    if (threshold < 0)
-        read_environment();
+    pthread_once(&once, read_environment);
     as_json = json;
 }
 
@@ -99,8 +99,7 @@ void fm_log(fm_log_level level, const char *fmt, ...)
     size_t n;
     va_list ap;
 
-    if (threshold < 0)
-        read_environment();
+    pthread_once(&once, read_environment);
     if ((int)level < threshold)
         return;
     clock_gettime(CLOCK_REALTIME, &now);

@@ -1,5 +1,6 @@
 /* One line an event, on stderr: time, host, rank (when there is one), level, text.
- * Nothing that identifies a person (paths, subjects) is logged above FM_LOG_DEBUG. */
+ * Nothing that identifies a person (paths, subjects) is logged above FM_LOG_DEBUG.
+ * Threads: any may log; what is set is set before there are others. */
 #ifndef FM_BASE_LOG_H
 #define FM_BASE_LOG_H
 
