@@ -1,7 +1,7 @@
 # facemill: one program and its tests.  `make help` says what there is.
 #
 #   CC=clang            another compiler (mpicc is told to use it too)
-#   SAN=address,undefined   sanitizers     MODE=debug   no optimisation, more checks
+#   SAN=address,undefined   sanitizers (or SAN=thread)     MODE=debug   no optimisation, more checks
 #   V=1                 show the commands
 # Each combination builds into a folder of its own.
 
@@ -83,6 +83,7 @@ $B/tests/%: $B/tests/%.o $B/tests/check.o $B/tests/oracle.o $B/tests/pictures.o 
 $B/tests/image/test_memory $B/tests/jobs/test_memory $B/tests/learn/test_memory $B/tests/jobs/test_cohort_memory: $B/tests/alloc.o
 $B/tests/learn/test_linear: LDLIBS += -llinear
 $B/tests/coordinator/test_build $B/tests/coordinator/test_quarantine $B/tests/coordinator/test_repair $B/tests/coordinator/test_hostile: $B/tests/coordinator/crew.o $B/tests/coordinator/bench.o
+$B/tests/coordinator/test_conversation $B/tests/coordinator/test_conversation_records $B/tests/coordinator/test_conversation_random: $B/tests/coordinator/talk.o
 $B/tests/coordinator/test_simulation: $B/tests/coordinator/memory.o $B/tests/coordinator/simulated.o
 
 TEST_TOOLS := $B/tests/json $B/tests/failing.so $B/tests/onnx_file
