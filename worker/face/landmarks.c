@@ -4,7 +4,6 @@
  * each leaf is fetched as soon as it is known; they lie on whole cache lines.  Arithmetic follows dlib (image_processing/shape_predictor.h): shapes
  * in single precision, transforms in double, products fused as compilers fuse
  * them there, so that landmarks round to the same pixels. */
-#define _DEFAULT_SOURCE     /* madvise */
 #include "worker/face/landmarks.h"
 
 #include <errno.h>
@@ -12,10 +11,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/dat.h"
+#include "base/pages.h"
 #include "worker/face/similarity.h"
 
 #define MAGIC 0x324b4d4cu       /* "LMK2" */
@@ -24,7 +22,6 @@
 #define DEPTH_MAX 12
 #define FEATURES_MAX 65535
 #define TREES_AHEAD 512
-#define COLLAPSE 25            /* MADV_COLLAPSE of Linux 6.1, which C libraries do not name yet */
 #define FAR (-(1 << 24))        /* 16 times the longest side of an image, outside it */
 
 typedef struct {
@@ -260,17 +257,6 @@ bad:
                    "writes it (version 1), or damaged", n);
 }
 
-/* Leaves are read all over the model, each from another page: in huge pages their addresses are found in the cache.
- * Where the system has none for this memory, nothing changes. */
-static void use_huge_pages(const void *memory, size_t n)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uintptr_t from = ((uintptr_t)memory + page - 1) / page * page, to = ((uintptr_t)memory + n) / page * page;
-
-    if (from < to)
-        madvise((void *)from, to - from, COLLAPSE);
-}
-
 int fm_landmarks_open(const void *packed, size_t n, fm_landmarks **out, fm_err *err)
 {
     const uint8_t *at = packed;
@@ -290,7 +276,7 @@ int fm_landmarks_open(const void *packed, size_t n, fm_landmarks **out, fm_err *
         free(l);
         return fm_fail_nomem(err, "landmark model", h.levels * sizeof *l->stages);
     }
-    use_huge_pages(packed, n);
+    fm_pages_collapse(packed, n);       /* leaves are read all over it, each from another page */
     lay = layout_of(&h);
     l->h = h;
     l->shape = (const float *)(const void *)(at + aligned(sizeof h));

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGNMENT = 64, SMALL = 4096, SHARED = 1 << 16 };
+#include "base/pages.h"
+
+enum { ALIGNMENT = 64, SMALL = 4096, SHARED = 1 << 16, LARGE = 1 << 22 };
 
 typedef struct block {
     struct block *next;
@@ -44,6 +46,8 @@ static char *block_add(fm_arena *a, size_t n)
         a->failed = true;
         return NULL;
     }
+    if (bytes >= LARGE)
+        fm_pages_ask(b, bytes);
     a->used += bytes;
     b->next = a->blocks;
     a->blocks = b;

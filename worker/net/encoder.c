@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
 #include "worker/net/kernels.h"
 #include "worker/net/packed.h"
 
@@ -80,6 +81,7 @@ int fm_encoder_open(const void *packed, size_t n, fm_encoder **out, fm_err *err)
     e = calloc(1, sizeof *e);
     if (!e)
         return fm_fail_nomem(err, "encoder", sizeof *e);
+    fm_pages_collapse(packed, n);       /* weights are read once a batch, from end to end */
     e->packed = packed;
     e->k = fm_net_kernels_for((fm_isa)h.isa);
     e->layout = layout;
