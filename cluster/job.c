@@ -37,7 +37,7 @@ int fm_job_begin(const char *what, int *rank, fm_err *err)
     char who[64];
     int provided;
 
-    if (getenv("OMPI_COMM_WORLD_RANK"))
+    if (getenv("OMPI_COMM_WORLD_RANK") || getenv("HYDI_CONTROL_FD"))
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     do_without_reading_neighbours();
     alarm(START_SECONDS);

@@ -14,6 +14,7 @@
 #include "cluster/launch.h"
 
 #include <errno.h>
+#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,14 @@
 #define STOP_HARD_MS 5000
 #define NAP_MS 20
 #define TAIL_BYTES 16384
+
+/* mpirun is of the MPI that mpicc linked us to: Open MPI's, or Hydra of MPICH and of what is made from it.  Of these few
+ * speak PMIx, and who does not is alone after `srun --mpi=pmix`: Hydra starts ranks in an allocation, too. */
+#ifdef OPEN_MPI
+#define OPEN_MPI_HERE true
+#else
+#define OPEN_MPI_HERE false
+#endif
 
 typedef struct {
     pid_t pid;                  /* 0: none runs */
@@ -91,7 +100,7 @@ static int look_around(fm_launcher *l, fm_err *err)
     if (rc != 0 && rc != -ENOENT)
         return rc;
     l->in_slurm = rc == 0;
-    if (l->in_slurm && l->slurm.pmix && fm_program_find("srun", l->srun, sizeof l->srun))
+    if (OPEN_MPI_HERE && l->in_slurm && l->slurm.pmix && fm_program_find("srun", l->srun, sizeof l->srun))
         return 0;
     l->srun[0] = '\0';
     if (fm_program_find("mpirun", l->mpirun, sizeof l->mpirun))
@@ -230,7 +239,8 @@ static void mpirun_words(const fm_launcher *l, uint32_t first, uint32_t n, fm_wo
     fm_words_add(argv, l->mpirun);
     fm_words_add(argv, "-np");
     fm_words_printf(argv, "%u", ranks);
-    fm_words_add(argv, "--oversubscribe");      /* its count of slots is not ours: it counts cores, and no quota */
+    if (OPEN_MPI_HERE)
+        fm_words_add(argv, "--oversubscribe");  /* its count of slots is not ours: it counts cores, and no quota */
     fm_words_add(argv, "--bind-to");
     fm_words_add(argv, "none");
     if (!l->in_slurm)
@@ -244,7 +254,7 @@ static void mpirun_words(const fm_launcher *l, uint32_t first, uint32_t n, fm_wo
                                                   l->slurm.nodes[i].name, l->ranks[i]));
     }
     fm_buf_u8(&hosts, 0);
-    fm_words_add(argv, "--host");
+    fm_words_add(argv, OPEN_MPI_HERE ? "--host" : "-hosts");
     fm_words_add(argv, hosts.failed ? "" : (const char *)hosts.data);
     argv->failed = argv->failed || hosts.failed;
     fm_buf_fini(&hosts);

@@ -22,7 +22,8 @@ static inline bool ranks_run(int n, const char *name)
     int status = -1;
 
     if (f && fgets(self, sizeof self, f)) {     /* up to the first NUL: argv[0] */
-        snprintf(command, sizeof command, "mpirun -np %d --oversubscribe '%s' --rank %s </dev/null 2>&1", n, self, name);
+        snprintf(command, sizeof command, "OMPI_MCA_rmaps_base_oversubscribe=1 mpirun -np %d '%s' --rank %s </dev/null 2>&1", n,
+                 self, name);
         fflush(stdout);
         status = system(command);
     }
