@@ -6,6 +6,7 @@
 #define LANES 4
 #define TILE_ROWS 4
 #define MULTIPLY_ADD(a, b, c) fused(a, b, c)
+#define ADD_PRODUCT(sum, a, b) sum = fused(a, b, sum)
 #define LARGER(a, b) larger(a, b)
 #define SMALLER(a, b) smaller(a, b)
 

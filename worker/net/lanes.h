@@ -13,15 +13,17 @@
 #include "base/cpu.h"
 #include "worker/net/graph.h"
 
-/* c[r][n] = sum over taps t and k of a[t][r][k] * b[t][k][n], for up to a tile's rows and columns. */
+/* c[r][n] = sum over taps t and k of a[t][r][k] * b[t][k][n], for any number of rows and up to a tile's columns. */
 typedef struct {
-    const float *const *a;          /* [taps][tile rows]; only the first rows of each tap are read */
+    const float *const *a;          /* [rows / tile rows, rounded up][taps][tile rows]; only taps of each that count */
+    int a_row;                      /* taps there are in a; 1: rows may be dealt out otherwise than in whole tiles */
     ptrdiff_t a_offset;             /* floats to add to each pointer */
     int taps, depth;
     const float *b;                 /* [taps][depth][tile columns], 64-byte aligned */
     float *c;
     ptrdiff_t c_stride;             /* floats from a row to the next */
     int rows, columns;
+    const float *next;              /* what b will be next: fetched meanwhile */
     const float *bias;              /* [tile columns]; NULL: add to what c holds */
     const float *add;               /* rows as c's, added at the end; NULL: none */
     float low, high;                /* what comes out is cut to; -INFINITY and INFINITY: as it is */

@@ -59,22 +59,15 @@ static void tiles(const fm_product *p, int rows, const float *const *list, const
     bool first = at == 0, last = at + (int64_t)r->taps * r->depth == all;
 
     for (int n = 0; n < p->columns; n += lanes->columns) {
-        fm_tile t = {.a_offset = p->a_offset + r->k, .taps = r->taps, .depth = r->depth,
-                     .b = p->b + (n / lanes->columns * all + at) * lanes->columns, .c_stride = p->c_stride,
+        fm_tile t = {.a = list + (ptrdiff_t)r->tap * lanes->rows, .a_row = p->taps, .a_offset = p->a_offset + r->k,
+                     .taps = r->taps, .depth = r->depth, .b = p->b + (n / lanes->columns * all + at) * lanes->columns,
+                     .c = p->c + n, .c_stride = p->c_stride, .rows = rows,
                      .columns = p->columns - n < lanes->columns ? p->columns - n : lanes->columns,
-                     .bias = first ? p->bias + n : NULL, .low = last ? p->low : -INFINITY,
-                     .high = last ? p->high : INFINITY};
+                     .bias = first ? p->bias + n : NULL, .add = last && p->add ? p->add + n : NULL,
+                     .low = last ? p->low : -INFINITY, .high = last ? p->high : INFINITY};
 
-        for (int row = 0, left = rows; row < rows; row += t.rows, left = rows - row) {
-            int tiles_left = (left + lanes->rows - 1) / lanes->rows;
-
-            /* single runs can be dealt out evenly: few rows leave the units waiting for each other */
-            t.rows = p->taps == 1 ? (left + tiles_left - 1) / tiles_left : left < lanes->rows ? left : lanes->rows;
-            t.a = list + (int64_t)row * p->taps + (ptrdiff_t)r->tap * lanes->rows;
-            t.c = p->c + row * p->c_stride + n;
-            t.add = last && p->add ? p->add + row * p->c_stride + n : NULL;
-            lanes->tile(&t);
-        }
+        t.next = t.b + all * lanes->columns;
+        lanes->tile(&t);
     }
 }
 
