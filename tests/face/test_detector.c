@@ -9,7 +9,6 @@
 #include "worker/face/detector.h"
 #include "worker/face/hog.h"
 #include "worker/face/pyramid.h"
-#include "worker/face/screen.h"
 
 static fm_detector *detector(fm_isa isa)
 {
@@ -254,135 +253,6 @@ static void votes_go_to_four_cells(void)
     }
 }
 
-enum { SCREENED = 45, SCREEN_ROW = SCREENED + 9 + FM_HOG_SLACK };
-
-typedef struct {
-    float planes[FM_HOG_PLANES][FM_HOG_SIDE][SCREEN_ROW], weights[31 * 100 * 5], energy[FM_HOG_SIDE];
-    uint8_t bytes[FM_HOG_SIDE][FM_HOG_QUADS][4 * SCREEN_ROW];
-    fm_screen screen;
-} screened;
-
-static void screened_pack(screened *s, const fm_hog_kernels *k)
-{
-    fm_screen_init(&s->screen, s->weights);
-    for (int y = 0; y < FM_HOG_SIDE; y++) {
-        const float *ordered[4 * FM_HOG_QUADS];
-
-        for (int i = 0; i < 4 * FM_HOG_QUADS; i++)
-            ordered[i] = fm_screen_order[i] < FM_HOG_PLANES ? s->planes[fm_screen_order[i]][y] : NULL;
-        s->energy[y] = k->pack(ordered, SCREENED + 9, s->bytes[y][0], 4 * SCREEN_ROW);
-    }
-}
-
-/* Features and weights as far apart as they can be; some weights so strong that 16 bits nearly overflow. */
-static void screened_init(screened *s, fm_rng *r, const fm_hog_kernels *k)
-{
-    memset(s, 0, sizeof *s);
-    for (int p = 0; p < FM_HOG_PLANES; p++)
-        for (int y = 0; y < FM_HOG_SIDE; y++)
-            for (int x = 0; x < SCREENED + 9; x++)
-                s->planes[p][y][x] = (fm_rng_below(r, 3) ? (float)fm_rng_uniform(r) : 1) * (p < 27 ? 0.4f : 0.8485f);
-    for (size_t i = 0; i < sizeof s->weights / sizeof *s->weights; i++)
-        s->weights[i] = (float)fm_rng_normal(r) * (i % 5 == 4 ? 1.0f : 0.02f) + (i % 5 == 3 ? 0.5f : 0);
-    screened_pack(s, k);
-}
-
-static void screen_row(const screened *s, const fm_hog_kernels *k, const int32_t *limit, uint8_t *hits)
-{
-    k->screen(s->bytes[0][0], 4 * SCREEN_ROW, FM_HOG_QUADS * 4 * SCREEN_ROW, s->screen.weights, limit, SCREENED, hits);
-}
-
-/* With every window's own answer as the threshold none may be missed. */
-static void the_screen_misses_nothing(void)
-{
-    static screened s, fast;
-    static float answers[5 * 128];
-    fm_rng r = fm_rng_init(21, 21), same = r;
-
-    screened_init(&s, &r, &fm_hog_plain);
-    fm_hog_plain.filter(s.planes[0][0], FM_HOG_SIDE * SCREEN_ROW, SCREEN_ROW, s.weights, SCREENED, answers, 128);
-    for (int f = 0; f < FM_HOG_FILTERS; f++)
-        for (int x = 0; x < SCREENED; x++) {
-            double threshold[FM_HOG_FILTERS];
-            int32_t limit[FM_HOG_FILTERS];
-            uint8_t hits[SCREENED / 8 + 8];
-
-            for (int g = 0; g < FM_HOG_FILTERS; g++)
-                threshold[g] = g == f ? (double)answers[f * 128 + x] : 1e9;
-            fm_screen_limits(&s.screen, threshold, s.energy, limit);
-            screen_row(&s, &fm_hog_plain, limit, hits);
-            CHECK_INT(hits[x / FM_HOG_BLOCK], 1);
-        }
-    for (int isa = FM_ISA_AVX2; isa <= (int)fm_cpu_isa(); isa++) {
-        const fm_hog_kernels *k = fm_hog_kernels_for((fm_isa)isa);
-
-        r = same;
-        screened_init(&fast, &r, k);
-        CHECK(memcmp(fast.bytes, s.bytes, sizeof s.bytes) == 0);
-        CHECK(memcmp(fast.energy, s.energy, sizeof s.energy) == 0);
-        for (int i = 0; i < 100; i++) {
-            int32_t at = (int32_t)fm_rng_below(&same, 400000) - 200000, limit[5] = {at, at * 2, at * 3, at + 10000, at};
-            uint8_t want[SCREENED / 8 + 8], got[SCREENED / 8 + 8];
-
-            screen_row(&s, &fm_hog_plain, limit, want);
-            screen_row(&s, k, limit, got);
-            CHECK(memcmp(want, got, (SCREENED + 7) / 8) == 0);
-        }
-    }
-}
-
-/* The first window's weights and features, such that rounding does nearly the worst: in bytes that were cut by almost
- * half a step wherever the weight, a multiple of the unit, is above 0 (and raised where below); or in weights that
- * were all cut by almost half a unit, beside features all alike.  The one large weight sets the unit. */
-static void screened_worst(screened *s, bool in_bytes, fm_rng *r)
-{
-    const float unit = 1.0f / 1024;
-
-    memset(s, 0, sizeof *s);
-    for (int i = 0; i < 31 * 100; i++) {
-        int w = in_bytes ? (int)fm_rng_below(r, 13) - 6 : 0;
-        float step = !in_bytes ? 39 : w > 0 ? 37.49f : 1.51f, at = in_bytes ? (float)w : 0.499f;
-
-        if (i == 9) {
-            at = 127;
-            step = in_bytes ? 37.49f : 39;
-        }
-        for (int f = 0; f < FM_HOG_FILTERS; f++)
-            s->weights[i * FM_HOG_FILTERS + f] = unit * at;
-        s->planes[i / 100][i / 10 % 10][i % 10] = step / FM_HOG_STEPS;
-    }
-    screened_pack(s, &fm_hog_plain);
-}
-
-/* A bound a tenth smaller would miss the first window, whose answer is the threshold. */
-static void the_screens_bounds_are_needed(void)
-{
-    static screened s;
-    static float answers[5 * 128];
-    fm_rng r = fm_rng_init(22, 22);
-
-    for (int in_bytes = 0; in_bytes < 2; in_bytes++) {
-        screened_worst(&s, in_bytes, &r);
-        fm_hog_plain.filter(s.planes[0][0], FM_HOG_SIDE * SCREEN_ROW, SCREEN_ROW, s.weights, 1, answers, 128);
-        for (int f = 0; f < FM_HOG_FILTERS; f++)
-            for (int lowered = 0; lowered < 2; lowered++) {
-                double threshold[FM_HOG_FILTERS];
-                int32_t limit[FM_HOG_FILTERS];
-                uint8_t hits[SCREENED / 8 + 8];
-                fm_screen as_is = s.screen;
-
-                for (int g = 0; g < FM_HOG_FILTERS; g++)
-                    threshold[g] = g == f ? (double)answers[f * 128] : 1e9;
-                s.screen.bytes_off[f] *= lowered ? 0.9 : 1;
-                s.screen.weights_off[f] *= lowered ? 0.9 : 1;
-                fm_screen_limits(&s.screen, threshold, s.energy, limit);
-                screen_row(&s, &fm_hog_plain, limit, hits);
-                CHECK_INT(hits[0], !lowered);
-                s.screen = as_is;
-            }
-    }
-}
-
 /* Rows that fill no vector end in zeros. */
 static void features_agree_with_plain_c(void)
 {
@@ -491,7 +361,6 @@ static void other_files_are_refused(void)
 CHECK_MAIN(CHECK_CASE(photographs_as_dlib), CHECK_CASE(doubled_photographs_as_dlib), CHECK_CASE(utkface_as_dlib),
            CHECK_CASE(small_images_have_no_faces), CHECK_CASE(kernels_agree_with_plain_c),
            CHECK_CASE(every_gradient_has_its_orientation),
-           CHECK_CASE(votes_go_to_four_cells), CHECK_CASE(the_screen_misses_nothing),
-           CHECK_CASE(the_screens_bounds_are_needed), CHECK_CASE(features_agree_with_plain_c),
+           CHECK_CASE(votes_go_to_four_cells), CHECK_CASE(features_agree_with_plain_c),
            CHECK_CASE(rows_are_blended_as_in_plain_c), CHECK_CASE(every_isa_finds_the_same_faces),
            CHECK_CASE(other_files_are_refused))

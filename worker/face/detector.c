@@ -51,9 +51,7 @@ typedef struct {
     int64_t bins_stride;
     float *planes;                  /* [31][ny + 9][plane_row] */
     int64_t plane_row, plane_stride;
-    uint8_t *bytes;                 /* [ny + 9][8][4 plane_row], the planes' features as the screen takes them */
-    float *energy;                  /* [ny + 9], of the strongest cell in a row */
-    uint8_t *hits;                  /* [blocks of columns] */
+    fm_screened screened;
     float *answers;                 /* [5][answer_stride] */
     int64_t answer_stride;
 } level;
@@ -102,7 +100,7 @@ static size_t padded(size_t n)
 /* Cut the level's arrays out of d->memory, which grows when it must. */
 static int level_init(fm_detector *d, const fm_colours *image, level *l, fm_err *err)
 {
-    size_t total, strip = FM_HOG_CELL * FM_HOG_STRIP_ROW, bins, rows, hits;
+    size_t total, strip = FM_HOG_CELL * FM_HOG_STRIP_ROW, bins;
     float *at;
 
     *l = (level){.image = image, .cells_x = (int)((float)image->width / FM_HOG_CELL + 0.5f),
@@ -116,10 +114,8 @@ static int level_init(fm_detector *d, const fm_colours *image, level *l, fm_err 
     l->plane_row = (int64_t)padded((size_t)l->nx + FM_HOG_PAD + FM_HOG_SLACK);
     l->plane_stride = l->plane_row * (l->ny + FM_HOG_PAD);
     l->answer_stride = (int64_t)padded((size_t)l->nx + 64);
-    rows = (size_t)(l->ny + FM_HOG_PAD);
-    hits = padded(((size_t)l->nx + 64) / FM_HOG_BLOCK);
-    total = 2 * strip + 3 * bins + FM_HOG_PLANES * (size_t)l->plane_stride +
-            FM_HOG_QUADS * rows * (size_t)l->plane_row + padded(rows) + hits + FM_HOG_FILTERS * (size_t)l->answer_stride;
+    total = 2 * strip + 3 * bins + FM_HOG_PLANES * (size_t)l->plane_stride + FM_HOG_FILTERS * (size_t)l->answer_stride +
+            fm_screened_init(&l->screened, l->nx, l->ny, NULL) / sizeof *at + 64 / sizeof *at;
     if (total > d->memory_floats) {
         free(d->memory);
         d->memory_floats = 0;
@@ -134,10 +130,8 @@ static int level_init(fm_detector *d, const fm_colours *image, level *l, fm_err 
     for (int i = 0; i < 3; i++, at += bins)
         l->histogram[i] = at, l->norm[i] = at + FM_HOG_BINS * l->bins_stride;
     l->planes = at, at += FM_HOG_PLANES * l->plane_stride;
-    l->bytes = (uint8_t *)at, at += FM_HOG_QUADS * rows * (size_t)l->plane_row;
-    l->energy = at, at += padded(rows);
-    l->hits = (uint8_t *)at, at += hits;
-    l->answers = at;
+    l->answers = at, at += FM_HOG_FILTERS * l->answer_stride;
+    fm_screened_init(&l->screened, l->nx, l->ny, (uint8_t *)at);
     return 0;
 }
 
@@ -183,23 +177,10 @@ static void votes(const fm_detector *d, const level *l, int y)
     }
 }
 
-static uint8_t *byte_row(const level *l, int y)
-{
-    return l->bytes + (size_t)y * FM_HOG_QUADS * 4 * (size_t)l->plane_row;
-}
-
 /* Cells around the features that filters may reach count as 0. */
 static void border(const level *l)
 {
     size_t row = (size_t)l->plane_row * sizeof(float);
-
-    memset(byte_row(l, 0), 0, 4 * FM_HOG_QUADS * row);
-    memset(byte_row(l, l->ny + 4), 0, (FM_HOG_PAD - 4) * FM_HOG_QUADS * row);
-    memset(l->energy, 0, (size_t)(l->ny + FM_HOG_PAD) * sizeof *l->energy);
-    for (int i = 4 * FM_HOG_QUADS; i < (l->ny + 4) * FM_HOG_QUADS; i++) {
-        memset(l->bytes + (size_t)i * row, 0, 4 * 4);
-        memset(l->bytes + (size_t)i * row + 4 * (4 + (size_t)l->nx), 0, row - 4 * (4 + (size_t)l->nx));
-    }
 
     for (int p = 0; p < FM_HOG_PLANES; p++) {
         float *plane = l->planes + p * l->plane_stride;
@@ -212,25 +193,35 @@ static void border(const level *l)
     }
 }
 
-/* Features of row y, of the cells' row y + 1. */
-static void planes_row(const fm_detector *d, const level *l, int y)
+/* Hands the screen a row of cells; the one behind the last is as the first. */
+static void screened_row(const fm_detector *d, level *l, int row)
 {
-    const float *norm[3], *ordered[4 * FM_HOG_QUADS];
-    float *out[FM_HOG_PLANES + 1] = {NULL};
+    const float *planes[FM_HOG_PLANES];
+
+    for (int p = 0; p < FM_HOG_PLANES; p++)
+        planes[p] = l->planes + p * l->plane_stride + (row < l->ny + FM_HOG_PAD ? row : 0) * l->plane_row;
+    fm_screened_row(&l->screened, d->k, row, planes);
+}
+
+/* Features of row y, of the cells' row y + 1. */
+static void planes_row(const fm_detector *d, level *l, int y)
+{
+    const float *norm[3];
+    float *out[FM_HOG_PLANES];
 
     for (int r = 0; r < 3; r++)
         norm[r] = l->norm[(y + r) % 3] + 2;
     for (int p = 0; p < FM_HOG_PLANES; p++)
         out[p] = l->planes + p * l->plane_stride + (y + 4) * l->plane_row + 4;
-    for (int i = 0; i < 4 * FM_HOG_QUADS; i++)
-        ordered[i] = out[fm_screen_order[i]];
     d->k->features(l->histogram[(y + 1) % 3] + 2, l->bins_stride, norm, l->nx, out);
-    l->energy[y + 4] = d->k->pack(ordered, l->nx, byte_row(l, y + 4) + 4 * 4, 4 * l->plane_row);
+    screened_row(d, l, y + 4);
 }
 
-static void planes(const fm_detector *d, const level *l)
+static void planes(const fm_detector *d, level *l)
 {
     border(l);
+    for (int row = 0; row < 4; row++)
+        screened_row(d, l, row);
     memset(l->at, 0, FM_HOG_CELL * FM_HOG_STRIP_ROW * sizeof *l->at);
     memset(l->histogram[2], 0, FM_HOG_BINS * (size_t)l->bins_stride * sizeof(float));
     for (int y = 0; y <= l->cells_y; y++) {
@@ -240,6 +231,8 @@ static void planes(const fm_detector *d, const level *l)
         if (y > 2)
             planes_row(d, l, y - 3);
     }
+    for (int row = l->ny + 4; row < l->screened.rows; row++)
+        screened_row(d, l, row);
 }
 
 /* Corner of a feature cell in the level's image (fhog_to_image). */
@@ -298,26 +291,35 @@ static int search_run(fm_detector *d, const level *l, int y, int from, int to, i
     return rc;
 }
 
-static int search(fm_detector *d, const level *l, int depth, double adjust, fm_err *err)
+/* Filters the windows of row y in runs of blocks that were hit. */
+static int search_row(fm_detector *d, const level *l, int y, const uint8_t *hits, int depth, double adjust, fm_err *err)
+{
+    int rc = 0;
+
+    for (int from = 0, to; rc == 0 && from < l->nx; from = to) {
+        bool hit = hits[from / FM_HOG_BLOCK];
+
+        for (to = from + FM_HOG_BLOCK; to < l->nx && hits[to / FM_HOG_BLOCK] == hit; to += FM_HOG_BLOCK)
+            ;
+        if (hit)
+            rc = search_run(d, l, y, from, to < l->nx ? to : l->nx, depth, adjust, err);
+    }
+    return rc;
+}
+
+static int search(fm_detector *d, level *l, int depth, double adjust, fm_err *err)
 {
     double threshold[FM_HOG_FILTERS];
-    int32_t limit[FM_HOG_FILTERS];
+    fm_screen_limits limits;
     int rc = 0;
 
     for (int f = 0; f < FM_HOG_FILTERS; f++)
         threshold[f] = d->threshold[f] + adjust;
-    for (int y = 0; rc == 0 && y < l->ny; y++) {
-        fm_screen_limits(&d->screen, threshold, l->energy + y, limit);
-        d->k->screen(byte_row(l, y), 4 * l->plane_row, 4 * FM_HOG_QUADS * l->plane_row, d->screen.weights, limit, l->nx,
-                     l->hits);
-        for (int from = 0, to; rc == 0 && from < l->nx; from = to) {
-            bool hit = l->hits[from / FM_HOG_BLOCK];
-
-            for (to = from + FM_HOG_BLOCK; to < l->nx && l->hits[to / FM_HOG_BLOCK] == hit; to += FM_HOG_BLOCK)
-                ;
-            if (hit)
-                rc = search_run(d, l, y, from, to < l->nx ? to : l->nx, depth, adjust, err);
-        }
+    fm_screen_set_limits(&d->screen, threshold, &limits);
+    for (int y = 0; rc == 0 && y < l->ny; y += 2) {
+        fm_screened_pair(&l->screened, &d->screen, d->k, &limits, y);
+        for (int i = 0; rc == 0 && i < 2 && y + i < l->ny; i++)
+            rc = search_row(d, l, y + i, l->screened.hits + i * l->screened.half, depth, adjust, err);
     }
     return rc;
 }

@@ -14,14 +14,6 @@ typedef __m256i ivec;
 #define HOG_FOUR(p) _mm256_set1_epi32(*(const int32_any *)(p))
 #define HOG_BYTES(x, w) _mm256_maddubs_epi16(x, w)
 #define HOG_ADD_PAIRS(sum, pairs) _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-#define HOG_HITS(hits, sum, t, limit)                                                                              \
-    do {                                                                                                           \
-        __m256i hit = _mm256_setzero_si256();                                                                      \
-                                                                                                                   \
-        for (int f = 0; f < FM_HOG_FILTERS; f++)                                                                   \
-            hit = _mm256_or_si256(hit, _mm256_cmpgt_epi32((sum)[f][t], _mm256_set1_epi32((limit)[f] - 1)));        \
-        *(hits) = !_mm256_testz_si256(hit, hit);                                                                   \
-    } while (0)
 
 #include "worker/face/hog.inc"
 #endif

@@ -14,15 +14,6 @@ typedef __m512i ivec;
 #define HOG_FOUR(p) _mm512_set1_epi32(*(const int32_any *)(p))
 #define HOG_BYTES(x, w) _mm512_maddubs_epi16(x, w)
 #define HOG_ADD_PAIRS(sum, pairs) _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
-#define HOG_HITS(hits, sum, t, limit)                                                                              \
-    do {                                                                                                           \
-        __mmask16 hit = 0;                                                                                         \
-                                                                                                                   \
-        for (int f = 0; f < FM_HOG_FILTERS; f++)                                                                   \
-            hit |= _mm512_cmpge_epi32_mask((sum)[f][t], _mm512_set1_epi32((limit)[f]));                            \
-        (hits)[0] = (hit & 255) != 0;                                                                              \
-        (hits)[1] = hit > 255;                                                                                     \
-    } while (0)
 
 #include "worker/face/hog.inc"
 #endif
