@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "cluster/cores.h"
 #include "cluster/environment.h"
+#include "cluster/memory.h"
 #include "cluster/process.h"
 #include "cluster/slurm.h"
 #include "cluster/stage_key.h"
@@ -56,7 +57,8 @@ struct fm_launcher {
     uint32_t crews;
     uint32_t *ranks;            /* [crews] */
     crew *crew;                 /* [crews] */
-    char words[128];
+    bool fewer;                 /* ranks than cores: memory for more was not granted */
+    char words[160];
 };
 
 static uint32_t total_ranks(const fm_launcher *l)
@@ -68,12 +70,25 @@ static uint32_t total_ranks(const fm_launcher *l)
     return sum;
 }
 
-/* Ranks of crew i: those asked for spread evenly, or one for each core granted there. */
-static uint32_t ranks_of(const fm_launcher *l, uint32_t asked, uint32_t i)
+/* Bytes that crew i may use.  What the batch step's own cgroup grants is known of the node we are on. */
+static uint64_t memory_of(const fm_launcher *l, uint32_t i)
+{
+    uint64_t told = l->in_slurm ? l->slurm.nodes[i].memory : UINT64_MAX;
+    uint64_t here = !l->in_slurm || (i == 0 && l->slurm.here) ? fm_memory_granted() : UINT64_MAX;
+
+    return told < here ? told : here;
+}
+
+/* Ranks of crew i: those asked for spread evenly, or one for each core granted there that the memory granted there holds. */
+static uint32_t ranks_of(fm_launcher *l, uint32_t asked, uint32_t i)
 {
     uint32_t cores = l->in_slurm ? l->slurm.nodes[i].cpus : (uint32_t)fm_cores_granted();
+    uint32_t held = fm_memory_ranks(memory_of(l, i));
 
-    return asked ? asked / l->crews + (i < asked % l->crews) : cores;
+    if (asked)
+        return asked / l->crews + (i < asked % l->crews);
+    l->fewer = l->fewer || held < cores;
+    return held < cores ? held : cores;
 }
 
 static int plan_crews(fm_launcher *l, const fm_launch_spec *spec, fm_err *err)
@@ -117,9 +132,9 @@ static void describe(fm_launcher *l)
         most = l->ranks[i] > most ? l->ranks[i] : most;
         least = l->ranks[i] < least ? l->ranks[i] : least;
     }
-    snprintf(l->words, sizeof l->words, "%s, %u crew%s of %s%u rank%s%s", l->srun[0] ? "srun with PMIx" : "mpirun",
+    snprintf(l->words, sizeof l->words, "%s, %u crew%s of %s%u rank%s%s%s", l->srun[0] ? "srun with PMIx" : "mpirun",
              l->crews, l->crews == 1 ? "" : "s", most > least ? "up to " : "", most, most == 1 ? "" : "s",
-             l->in_slurm ? ", in a SLURM allocation" : "");
+             l->fewer ? " (memory for one a core was not granted)" : "", l->in_slurm ? ", in a SLURM allocation" : "");
 }
 
 int fm_launcher_create(const fm_launch_spec *spec, fm_launcher **out, fm_err *err)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "cluster/environment.h"
 #include "cluster/process.h"
 
@@ -40,6 +41,17 @@ uint32_t fm_slurm_cpus_of(const char *text, uint32_t i)
         text = *end == ',' ? end + 1 : "";
     }
     return 0;
+}
+
+uint64_t fm_slurm_memory_of(const char *per_node, const char *per_cpu, uint32_t cpus)
+{
+    int64_t mib;
+
+    if (per_node && fm_parse_int(per_node, 1, INT64_MAX >> 20, &mib))       /* 0: all that the node has */
+        return (uint64_t)mib << 20;
+    if (per_cpu && fm_parse_int(per_cpu, 1, INT32_MAX, &mib))
+        return ((uint64_t)mib << 20) * cpus;
+    return UINT64_MAX;
 }
 
 bool fm_slurm_names_pmix(const char *text)
@@ -107,7 +119,9 @@ static int add_node(fm_slurm *s, const char *name, uint32_t cpus, fm_err *err)
     s->nodes = grown;
     snprintf(grown[s->n].name, sizeof grown[s->n].name, "%s", name);
     grown[s->n].gone = false;
-    grown[s->n++].cpus = cpus ? cpus : 1;
+    grown[s->n].cpus = cpus ? cpus : 1;
+    grown[s->n].memory = fm_slurm_memory_of(getenv("SLURM_MEM_PER_NODE"), getenv("SLURM_MEM_PER_CPU"), grown[s->n].cpus);
+    s->n++;
     return 0;
 }
 

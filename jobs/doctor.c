@@ -17,6 +17,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "cluster/launch.h"
+#include "cluster/memory.h"
 #include "jobs/json_text.h"
 #include "jobs/model_list.h"
 #include "jobs/stop.h"
@@ -199,6 +200,19 @@ static void check_store(patient *p)
     }
 }
 
+/* No remedy: fewer ranks are started where there is less. */
+static void check_granted_memory(patient *p)
+{
+    uint64_t bytes = fm_memory_granted();
+    uint32_t ranks = fm_memory_ranks(bytes);
+
+    if (bytes == UINT64_MAX)
+        find(p, "granted", true, NULL, "no cgroup bounds the memory of this process");
+    else
+        find(p, "granted", true, NULL, "%.1f GB of memory granted to this process, enough for %u rank%s", (double)bytes / 1e9,
+             ranks, ranks == 1 ? "" : "s");
+}
+
 static void check_shared_memory(patient *p)
 {
     struct statvfs fs;
@@ -250,6 +264,7 @@ static int examine(patient *p, const char *study_file, const char *dir, fm_err *
     check_mpi(p);
     check_store(p);
     check_shared_memory(p);
+    check_granted_memory(p);
     return fm_dir_remove(p->dir, err);
 }
 

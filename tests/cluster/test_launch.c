@@ -19,6 +19,7 @@
 #include "cluster/environment.h"
 #include "cluster/job.h"
 #include "cluster/launch.h"
+#include "cluster/memory.h"
 #include "cluster/process.h"
 #include "cluster/slurm.h"
 
@@ -450,10 +451,59 @@ static void quotas_bound_the_cores(void)
     CHECK(fm_cores_granted() >= 1);
 }
 
+static void grants_bound_the_memory(void)
+{
+    static const struct { const char *cgroup, *path, *text, *path2, *text2; uint64_t bytes; } cases[] = {
+        {"0::/\n", "sys/fs/cgroup/memory.max", "1073741824\n", NULL, NULL, 1ull << 30},
+        {"0::/\n", "sys/fs/cgroup/memory.max", "max\n", NULL, NULL, UINT64_MAX},
+        {"0::/slurm/job/step\n", "sys/fs/cgroup/slurm/job/memory.max", "4294967296\n",
+         "sys/fs/cgroup/slurm/job/step/memory.max", "max\n", 4ull << 30},
+        {"0::/a/b\n", "sys/fs/cgroup/a/memory.max", "4294967296\n", "sys/fs/cgroup/a/b/memory.max", "2147483648\n", 2ull << 30},
+        {"4:cpu,cpuacct:/a\n3:memory:/a\n", "sys/fs/cgroup/memory/a/memory.limit_in_bytes", "3221225472\n",
+         "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n", 3ull << 30},
+        {"3:memory:/a\n", "sys/fs/cgroup/memory/a/memory.limit_in_bytes", "9223372036854771712\n", NULL, NULL, UINT64_MAX},
+        {"3:memory:/of/the/host\n", "sys/fs/cgroup/memory/memory.limit_in_bytes", "2147483648\n", NULL, NULL, 2ull << 30},
+        {"nonsense\n", "x", "", NULL, NULL, UINT64_MAX},
+    };
+    char name[16];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *root;
+
+        snprintf(name, sizeof name, "memory%zu", i);
+        root = sub(name);
+        put(root, "proc/self/cgroup", cases[i].cgroup);
+        put(root, cases[i].path, cases[i].text);
+        if (cases[i].path2)
+            put(root, cases[i].path2, cases[i].text2);
+        if (fm_memory_granted_under(root) != cases[i].bytes)
+            check_failed(__FILE__, __LINE__, "case %zu: %llu bytes", i, (unsigned long long)fm_memory_granted_under(root));
+    }
+    CHECK(fm_memory_granted_under("/nowhere") == UINT64_MAX);
+    CHECK_INT(fm_memory_ranks(0), 1);
+    CHECK_INT(fm_memory_ranks(767ull << 20), 1);
+    CHECK_INT(fm_memory_ranks(768ull << 20), 2);
+    CHECK_INT(fm_memory_ranks(16ull << 30), 63);
+    CHECK(fm_memory_ranks(UINT64_MAX) == UINT32_MAX);
+}
+
+static void slurm_grants_memory(void)
+{
+    CHECK(fm_slurm_memory_of("4000", NULL, 2) == 4000ull << 20);
+    CHECK(fm_slurm_memory_of("4000", "100", 2) == 4000ull << 20);
+    CHECK(fm_slurm_memory_of(NULL, "500", 4) == 2000ull << 20);
+    CHECK(fm_slurm_memory_of("0", NULL, 4) == UINT64_MAX);          /* --mem=0: all of the node */
+    CHECK(fm_slurm_memory_of("0", "500", 2) == 1000ull << 20);
+    CHECK(fm_slurm_memory_of("lots", "", 2) == UINT64_MAX);
+    CHECK(fm_slurm_memory_of(NULL, NULL, 2) == UINT64_MAX);
+    CHECK(fm_slurm_memory_of("99999999999999999999", NULL, 2) == UINT64_MAX);
+}
+
 int main(int argc, char **argv)
 {
     static const check_case cases[] = {
-        CHECK_CASE(quotas_bound_the_cores), CHECK_CASE(slurm_speaks), CHECK_CASE(outer_jobs_leave_no_trace),
+        CHECK_CASE(quotas_bound_the_cores), CHECK_CASE(grants_bound_the_memory), CHECK_CASE(slurm_grants_memory),
+        CHECK_CASE(slurm_speaks), CHECK_CASE(outer_jobs_leave_no_trace),
         CHECK_CASE(programs_that_do_not_start_are_errors), CHECK_CASE(missing_launchers_are_named),
         CHECK_CASE(crews_start_end_and_start_again), CHECK_CASE(ranks_know_their_number),
         CHECK_CASE(a_dead_rank_ends_its_crew), CHECK_CASE(a_stopped_crew_is_gone),
