@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 
 /* For thousands of ranks to find each other.  Rarely a step of srun's whose PMIx lost a message never does: such a
@@ -40,7 +41,8 @@ int fm_job_begin(const char *what, int *rank, fm_err *err)
     if (getenv("OMPI_COMM_WORLD_RANK") || getenv("HYDI_CONTROL_FD"))
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     do_without_reading_neighbours();
-    alarm(START_SECONDS);
+    alarm(fm_fault("mpi.patience") ? 1 : START_SECONDS);
+    fm_fault("mpi.start");
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS)
         return fm_fail(err, -EIO, "MPI does not start: see what it printed, and facemill doctor");
     alarm(0);

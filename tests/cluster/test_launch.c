@@ -322,6 +322,22 @@ static void stages_are_waited_for(void)
     fm_launcher_destroy(l);
 }
 
+/* Ranks that wait for ever to find each other end by themselves, and the next try is another one. */
+static void a_start_that_hangs_ends(void)
+{
+    const char *dir = sub("patience");
+    const char *good[] = {"good", dir};
+    fm_launcher *l = launcher(2, sub("log"));
+
+    REQUIRE(l);
+    setenv("FACEMILL_FAULT", "mpi.patience,mpi.start:1:hang", 1);
+    CHECK_INT(fm_launcher_stage(l, good, 2, NULL, NULL), -EIO);
+    CHECK_INT(count_ranks(dir, false), 0);
+    unsetenv("FACEMILL_FAULT");
+    CHECK_INT(fm_launcher_stage(l, good, 2, NULL, NULL), 0);
+    fm_launcher_destroy(l);
+}
+
 static void missing_launchers_are_named(void)
 {
     const char *path = getenv("PATH");
@@ -508,7 +524,7 @@ int main(int argc, char **argv)
         CHECK_CASE(crews_start_end_and_start_again), CHECK_CASE(ranks_know_their_number),
         CHECK_CASE(a_dead_rank_ends_its_crew), CHECK_CASE(a_stopped_crew_is_gone),
         CHECK_CASE(ranks_do_not_outlive_who_started_them), CHECK_CASE(ranks_die_with_a_killed_mpirun),
-        CHECK_CASE(stages_are_waited_for),
+        CHECK_CASE(stages_are_waited_for), CHECK_CASE(a_start_that_hangs_ends),
     };
     const char *slash = argc == 4 ? strrchr(argv[2], '/') : NULL;
 
