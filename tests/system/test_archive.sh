@@ -63,6 +63,41 @@ folders_of_classes_lie_in_archives() {
     expect "digest" "$("$FACEMILL" digest "$work/packed/results")" "$("$FACEMILL" digest "$work/classes/results")"
 }
 
+# Formats that read more than a folder: ages in names (UTKFace, zip) and in lists (MegaAge, tar).  Selecting by age shows
+# that they were read.
+published_layouts_lie_in_archives() {
+    command -v zip >/dev/null || skip "zip is not here (./setup installs it)"
+    mkdir -p "$work/layout/utk" "$work/layout/mega/train" "$work/layout/mega/list" "$work/boxed"
+    i=0
+    for f in "$plain"/cases/*.jpg; do
+        i=$((i + 1))
+        cp "$f" "$work/layout/utk/$((10 * i))_$((i % 2))_0_201701171546002$i.jpg"
+    done
+    i=0
+    for f in "$plain"/controls/*.jpg; do
+        i=$((i + 1))
+        cp "$f" "$work/layout/mega/train/$i.jpg"
+        echo "$i.jpg" >>"$work/layout/mega/list/train_name.txt"
+        echo $((10 * i)) >>"$work/layout/mega/list/train_age.txt"
+    done
+    (cd "$work/layout" && zip -qr "$work/boxed/utk.zip" utk)
+    tar -C "$work/layout/mega" -cf "$work/boxed/mega.tar" list train
+    for name in layout boxed; do
+        [ $name = layout ] && utk=utk mega=mega || { utk=utk.zip/utk mega=mega.tar; }
+        cat >"$work/$name/study.yaml" <<END
+name: n
+out: results
+cohorts:
+  - {name: utk, role: case, format: utkface, path: $utk}
+  - {name: mega, role: control, format: megaage, path: $mega}
+select: {age: [20, 40]}
+match: none
+END
+        build $name 6 0
+    done
+    expect "digest" "$("$FACEMILL" digest "$work/boxed/results")" "$("$FACEMILL" digest "$work/layout/results")"
+}
+
 a_cut_archive_is_named() {
     study cut faces.tar/cases/manifest.csv faces.tar/controls/manifest.csv
     tar -C "$plain" -cf - cases controls | head -c 100000 >"$work/cut/faces.tar"
@@ -70,4 +105,5 @@ a_cut_archive_is_named() {
     said "cut/faces.tar: is cut"
 }
 
-cases tar_and_zip_give_the_folders_digest a_changed_member_is_done_again_alone folders_of_classes_lie_in_archives a_cut_archive_is_named
+cases tar_and_zip_give_the_folders_digest a_changed_member_is_done_again_alone folders_of_classes_lie_in_archives \
+    published_layouts_lie_in_archives a_cut_archive_is_named
