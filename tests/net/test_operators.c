@@ -31,6 +31,71 @@ static void transposed_convolution_as_plain_loops(void)
     compare("transposed", onnx_close(&m, 11), &in, &out, 1e-5);
 }
 
+/* ---- convolutions that are done together ---- */
+
+/* out[n][o] = bias o plus sums over 1 x 1 (w [out][in]), none below 0. */
+static void mix(const float *x, const float *w, int images, int in, int out, int pixels, float *y)
+{
+    for (int i = 0; i < images * out * pixels; i++) {
+        const float *from = x + i / (out * pixels) * in * pixels + i % pixels, *row = w + i / pixels % out * in;
+        double sum = 0;
+
+        for (int k = 0; k < in; k++)
+            sum += (double)row[k] * from[k * pixels];
+        y[i] = (float)fmax(sum, 0);
+    }
+}
+
+/* 1 x 1 to more channels, then 3 x 3 in each: more rows than are done at a time, and a first picture whose place
+ * is as large as what the last convolution gives. */
+static void convolutions_in_bands(int stride)
+{
+    enum { N = 2, IN = 16, OUT = 64, SIDE = 48, ALL = SIDE * SIDE };
+    static float a[N * IN * ALL], b[N * OUT * ALL], want[N * OUT * ALL];
+    onnx_model m = ONNX_MODEL_INIT;
+    const float *x = numbers(0, 9, N * IN * ALL), *w0 = numbers(1, 9, IN * IN), *w1 = numbers(2, 9, OUT * IN);
+    const float *w2 = numbers(3, 9, OUT * 9);
+    int side = (SIDE + stride - 1) / stride;
+    fm_tensor in = {FM_F32, 4, {N, IN, SIDE, SIDE}, (void *)x}, out = {FM_F32, 4, {N, OUT, side, side}, want};
+
+    mix(x, w0, N, IN, IN, ALL, a);
+    mix(a, w1, N, IN, OUT, ALL, b);
+    for (int i = 0; i < N * OUT * side * side; i++) {
+        int plane = i / (side * side), top = i / side % side * stride - 1, left = i % side * stride - 1;
+        double sum = 0;
+
+        for (int t = 0; t < 9; t++) {
+            int py = top + t / 3, px = left + t % 3;
+
+            if (py >= 0 && py < SIDE && px >= 0 && px < SIDE)
+                sum += (double)b[plane * ALL + py * SIDE + px] * w2[plane % OUT * 9 + t];
+        }
+        want[i] = (float)sum;
+    }
+    onnx_input(&m, "in", FM_F32, 4, in.dims);
+    onnx_f32(&m, "w0", 4, D(IN, IN, 1, 1), w0);
+    onnx_f32(&m, "w1", 4, D(OUT, IN, 1, 1), w1);
+    onnx_f32(&m, "w2", 4, D(OUT, 1, 3, 3), w2);
+    onnx_node(&m, "Conv", "in w0", "a0");
+    onnx_node(&m, "Relu", "a0", "a");
+    onnx_node(&m, "Conv", "a w1", "b0");
+    onnx_node(&m, "Relu", "b0", "b");
+    onnx_attr_ints(&m, "strides", 2, D(stride, stride));
+    onnx_attr_ints(&m, "pads", 4, D(1, 1, 1, 1));
+    onnx_attr_int(&m, "group", OUT);
+    onnx_node(&m, "Conv", "b w2", "c");
+    onnx_node(&m, "Neg", "c", "d");
+    onnx_node(&m, "Neg", "d", "out");
+    onnx_output(&m, "out");
+    compare("bands", onnx_close(&m, 11), &in, &out, 2e-5);
+}
+
+static void convolutions_together_as_plain_loops(void)
+{
+    convolutions_in_bands(1);
+    convolutions_in_bands(2);
+}
+
 /* ---- pooling ---- */
 
 typedef struct {
@@ -199,5 +264,5 @@ static void products_as_plain_loops(void)
     }
 }
 
-CHECK_MAIN(CHECK_CASE(transposed_convolution_as_plain_loops), CHECK_CASE(pooling_as_plain_loops),
-           CHECK_CASE(functions_as_libm), CHECK_CASE(arithmetic_broadcasts), CHECK_CASE(products_as_plain_loops))
+CHECK_MAIN(CHECK_CASE(transposed_convolution_as_plain_loops), CHECK_CASE(convolutions_together_as_plain_loops),
+           CHECK_CASE(pooling_as_plain_loops), CHECK_CASE(functions_as_libm), CHECK_CASE(arithmetic_broadcasts), CHECK_CASE(products_as_plain_loops))

@@ -28,6 +28,10 @@ int fm_conv_check_bias(fm_graph *g, fm_node *n, int64_t channels, fm_err *err);
 /* Slopes of a fused PRelu, or NULL. */
 const float *fm_conv_slope(const fm_call *c);
 
+/* Once prepared: whether a, one pixel to one pixel, gives what only b after it slides over, channel by channel.  Then
+ * both are done some rows at a time, and all that a gives is never there at once. */
+bool fm_conv_feeds(const fm_graph *g, const fm_node *a, const fm_node *b);
+
 /* Winograd: packed floats of a filter bank, and a run over all pictures. */
 size_t fm_winograd_floats(int64_t in, int64_t out, const fm_lanes *lanes);
 void fm_winograd_pack(const float *w, int64_t in, int64_t out, const fm_lanes *lanes, float *packed);

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/net/conv.h"
+
 enum { SLACK = 32 };            /* floats that a kernel may read behind a run of zeros */
 
 typedef struct {
@@ -19,6 +21,7 @@ typedef struct {
     fm_graph *g;
     int *root;                  /* of each value: the one whose place it shares, or one nearer to it */
     int *last;                  /* of each root: the last node that reads it; n_nodes: an output */
+    bool *feeds;                /* of each node: it is done together with the next one */
     size_t *at;                 /* of each root: where its place is */
     gap *gaps;                  /* sorted by place, none touching another */
     int n_gaps;
@@ -72,8 +75,23 @@ static void find_roots(planner *p)
         for (int k = 0; k < g->nodes[i].n_in; k++)
             if (g->nodes[i].in[k] >= 0)
                 p->last[root_of(p, g->nodes[i].in[k])] = i;
+    /* what feeds the next node still reads while that writes */
+    for (int i = 0; i + 1 < g->n_nodes; i++)
+        for (int k = 0; p->feeds[i] && k < g->nodes[i].n_in; k++)
+            if (g->nodes[i].in[k] >= 0 && p->last[root_of(p, g->nodes[i].in[k])] == i)
+                p->last[root_of(p, g->nodes[i].in[k])] = i + 1;
     for (int i = 0; i < g->n_outputs; i++)
         p->last[root_of(p, g->outputs[i])] = g->n_nodes;
+}
+
+/* Convolutions that are done together with the next one. */
+static void find_fed(planner *p)
+{
+    fm_graph *g = p->g;
+
+    for (int i = 0; i + 1 < g->n_nodes; i++)
+        if ((p->feeds[i] = fm_conv_feeds(g, &g->nodes[i], &g->nodes[i + 1])))
+            g->nodes[i + 1].kernel = "depthwise, above";
 }
 
 static size_t place_take(planner *p, size_t bytes)
@@ -133,7 +151,7 @@ static void release(planner *p, const fm_node *n, int at)
     for (int k = 0; k < n->n_in + n->n_out; k++) {
         int v = k < n->n_in ? n->in[k] : n->out[k - n->n_in], r = v < 0 ? -1 : root_of(p, v);
 
-        if (r < 0 || !in_arena(g, r) || (k < n->n_in ? p->last[r] != at : p->last[r] >= 0))
+        if (r < 0 || !in_arena(g, r) || (k < n->n_in ? p->last[r] != at : p->last[r] != -1))
             continue;
         place_give(p, p->at[r], place_bytes(&g->values[r].t));
         p->last[r] = -2;        /* given back */
@@ -157,6 +175,8 @@ static void lay_out(planner *p)
             if (n->out[k] >= 0 && p->root[n->out[k]] == n->out[k] && g->values[n->out[k]].known)
                 p->at[n->out[k]] = place_take(p, place_bytes(&g->values[n->out[k]].t));
         release(p, n, i);
+        if (i > 0 && p->feeds[i - 1])
+            release(p, &g->nodes[i - 1], i);
     }
 }
 
@@ -167,6 +187,7 @@ static int planner_init(planner *p, fm_graph *g, fm_err *err)
     *p = (planner){.g = g};
     p->root = fm_arena_get(&g->arena, n * sizeof *p->root);
     p->last = fm_arena_get(&g->arena, n * sizeof *p->last);
+    p->feeds = fm_arena_get(&g->arena, ((size_t)g->n_nodes + 1) * sizeof *p->feeds);
     p->at = fm_arena_get(&g->arena, n * sizeof *p->at);
     p->gaps = fm_arena_get(&g->arena, (n + 1) * sizeof *p->gaps);
     return g->arena.failed ? fm_graph_nomem(g, err) : 0;
@@ -195,8 +216,9 @@ static size_t most_channels(const fm_graph *g)
     return most + SLACK;
 }
 
-static int make_calls(fm_graph *g, const fm_lanes *lanes, fm_memory_plan *plan, fm_err *err)
+static int make_calls(const planner *p, const fm_lanes *lanes, fm_memory_plan *plan, fm_err *err)
 {
+    fm_graph *g = p->g;
     size_t scratch_bytes = 64, channels = most_channels(g);
     float *zeros = row_of(g, channels, 0), *lowest = row_of(g, channels, -INFINITY);
     char *scratch;
@@ -221,8 +243,11 @@ static int make_calls(fm_graph *g, const fm_lanes *lanes, fm_memory_plan *plan, 
     scratch = fm_arena_get(&g->arena, scratch_bytes);
     if (!scratch)
         return fm_graph_nomem(g, err);
-    for (int i = 0; i < g->n_nodes; i++)
+    for (int i = 0; i < g->n_nodes; i++) {
         plan->calls[i].scratch = scratch;
+        plan->calls[i].feeds = p->feeds[i] ? &plan->calls[i + 1] : NULL;
+        plan->calls[i].fed = i > 0 && p->feeds[i - 1];
+    }
     return 0;
 }
 
@@ -240,6 +265,7 @@ int fm_memory_plan_make(fm_graph *g, const fm_lanes *lanes, fm_memory_plan *out,
         return rc;
     for (int v = 0; v < g->n_values; v++)
         g->values[v].constant = g->values[v].t.data != NULL;
+    find_fed(&p);
     find_roots(&p);
     lay_out(&p);
     plan.activations = p.end;
@@ -249,7 +275,7 @@ int fm_memory_plan_make(fm_graph *g, const fm_lanes *lanes, fm_memory_plan *out,
     for (int v = g->n_values - 1; v >= 0; v--)
         if (g->values[v].known && in_arena(g, v) && in_arena(g, root_of(&p, v)) && !g->nodes[g->values[v].made_by].op->alias)
             g->values[v].t.data = memory + p.at[root_of(&p, v)];
-    rc = make_calls(g, lanes, &plan, err);
+    rc = make_calls(&p, lanes, &plan, err);
     if (rc == 0)
         *out = plan;
     return rc;

@@ -11,6 +11,7 @@
 #include "worker/net/op_tables.h"
 
 #define FRAME_BELOW 16          /* channels */
+#define BAND_FLOATS (56 * 1024) /* of rows that one convolution hands to the next: they stay in the second-level cache */
 
 static int64_t group_of(const fm_node *n, int64_t channels)
 {
@@ -197,6 +198,7 @@ typedef struct {
     const float **list;
     float *framed;
     int64_t in, out;                /* channels of a group */
+    int64_t top;                    /* row of a picture that its memory starts with, where it does not hold all */
     int block;
 } conv_job;
 
@@ -253,13 +255,12 @@ static const float *added_of(const fm_call *c)
     return c->n->n_in > FM_CONV_ADD && c->in[FM_CONV_ADD] ? c->in[FM_CONV_ADD]->data : NULL;
 }
 
-/* Rows first .. first + rows - 1 of the result, counted from the picture at base. */
-static void conv_block(const conv_job *j, int64_t base, int64_t first, int rows)
+/* Rows first .. first + rows - 1 of the result, counted from the picture at base, to out. */
+static void conv_block(const conv_job *j, int64_t base, int64_t first, int rows, float *out)
 {
     const fm_call *c = j->c;
     const fm_lanes *lanes = c->lanes;
     ptrdiff_t at = (base + first) * j->w.out_c;
-    float *out = (float *)c->out[0]->data + at;
     const float *add = added_of(c);
     fm_product p = {.taps = j->w.taps, .depth = (int)j->in, .columns = (int)j->out, .c_stride = j->w.out_c};
     bool cut = fm_act_is_cut(&c->n->p.act, &p.low, &p.high);
@@ -305,8 +306,8 @@ static void depthwise_run(const conv_job *j, fm_depthwise *d, const float *pictu
     d->taps_x = taps_inside(p, 1, x, j->w.in_x, &kx);
     d->in = picture;
     if (d->taps_y && d->taps_x)
-        d->in += ((y * p->stride[0] - p->pads[0] + (int64_t)ky * p->dilation[0]) * j->w.in_x + x * p->stride[1] -
-                  p->pads[1] + (int64_t)kx * p->dilation[1]) * channels;
+        d->in += ((y * p->stride[0] - p->pads[0] + (int64_t)ky * p->dilation[0] - j->top) * j->w.in_x +
+                  x * p->stride[1] - p->pads[1] + (int64_t)kx * p->dilation[1]) * channels;
     d->w = j->packed.weights + ((int64_t)ky * p->kernel[1] + kx) * channels;
     d->pixels = (int)(end - x);
     j->c->lanes->depthwise(d);
@@ -333,31 +334,37 @@ static void depthwise_row(const conv_job *j, fm_depthwise *d, const float *pictu
         depthwise_run(j, d, picture, y, x, x + 1);
 }
 
-static void depthwise_rows(const conv_job *j)
+/* Rows y to end of an image. */
+static void depthwise_rows(const conv_job *j, const float *picture, int64_t image, int64_t y, int64_t end)
 {
     const fm_call *c = j->c;
     const fm_params *p = &c->n->p;
     const float *add = added_of(c);
+    int64_t count = j->w.out_x * j->w.out_c, at = (image * j->w.out_y + y) * count;
     fm_depthwise d = {.row = (ptrdiff_t)p->dilation[0] * j->w.in_x * j->w.in_c, .tap = p->dilation[1] * j->w.in_c,
                       .pixel = p->stride[1] * j->w.in_c, .w_row = p->kernel[1] * j->w.in_c, .bias = j->packed.bias,
-                      .out = c->out[0]->data, .channels = (int)j->w.out_c};
+                      .out = fm_tensor_f32(c->out[0]) + at, .channels = (int)j->w.out_c};
     bool cut = fm_act_is_cut(&p->act, &d.low, &d.high) && !add;
-    size_t count = (size_t)(j->w.out_x * j->w.out_c);
 
     if (!cut) {
         d.low = -INFINITY;
         d.high = INFINITY;
     }
-    for (int64_t row = 0; row < j->w.n * j->w.out_y; row++) {
-        int64_t image = row / j->w.out_y;
+    for (; y < end; y++, at += count) {
         float *out = d.out;
 
-        depthwise_row(j, &d, fm_tensor_f32(c->in[0]) + image * j->w.in_y * j->w.in_x * j->w.in_c, row % j->w.out_y);
+        depthwise_row(j, &d, picture, y);
         if (add)
-            c->lanes->binary(FM_ADD, out, 1, add + row * (int64_t)count, 1, out, count);
+            c->lanes->binary(FM_ADD, out, 1, add + at, 1, out, (size_t)count);
         if (!cut)
             c->lanes->act(&p->act, fm_conv_slope(c), out, out, (size_t)j->w.out_x, (size_t)j->w.out_c);
     }
+}
+
+static void depthwise_all(const conv_job *j)
+{
+    for (int64_t image = 0; image < j->w.n; image++)
+        depthwise_rows(j, fm_tensor_f32(j->c->in[0]) + image * j->w.in_y * j->w.in_x * j->w.in_c, image, 0, j->w.out_y);
 }
 
 static void job_start(conv_job *j, const fm_call *c, char **scratch)
@@ -382,31 +389,84 @@ static void job_start(conv_job *j, const fm_call *c, char **scratch)
     }
 }
 
-static void conv_rows(const conv_job *j, int64_t base, int64_t all)
+static void conv_rows(const conv_job *j, int64_t base, int64_t first, int64_t end, float *out)
 {
-    for (int64_t first = 0; first < all; first += j->block)
-        conv_block(j, base, first, (int)(all - first < j->block ? all - first : j->block));
+    for (; first < end; first += j->block, out += j->block * j->w.out_c)
+        conv_block(j, base, first, (int)(end - first < j->block ? end - first : j->block), out);
+}
+
+bool fm_conv_feeds(const fm_graph *g, const fm_node *a, const fm_node *b)
+{
+    const fm_conv_packed *pa = a->prepared, *pb = b->prepared;
+    const fm_params *p = &a->p;
+
+    return a->op == &fm_op_conv && b->op == &fm_op_conv && pa && pb && pa->method == FM_CONV_WINDOWS &&
+           pb->method == FM_CONV_DEPTHWISE && b->in[FM_CONV_X] == a->out[0] && g->values[a->out[0]].uses == 1 &&
+           (a->n_in <= FM_CONV_ADD || a->in[FM_CONV_ADD] < 0) && p->group == 1 && p->kernel[0] == 1 && p->kernel[1] == 1 &&
+           fm_node_in(g, a, 0)->rank == 4 && fm_tensor_count(fm_node_in(g, a, 0)) / (size_t)fm_node_in(g, a, 0)->dims[3] ==
+           fm_tensor_count(fm_node_out(g, a, 0)) / (size_t)fm_node_out(g, a, 0)->dims[3];
+}
+
+/* One picture of a convolution and of the one that slides over its result.  Some rows at a time, the first ones in the
+ * place of the whole result; those that the next windows need again move to the front. */
+static void run_bands(const conv_job *a, conv_job *b, int64_t image)
+{
+    const fm_params *p = &b->c->n->p;
+    int64_t line = a->w.out_x * a->w.out_c, reach = (int64_t)(p->kernel[0] - 1) * p->dilation[0] + 1, bottom = 0;
+    int64_t band = (BAND_FLOATS / line - reach) / p->stride[0] + 1;
+    float *rows = a->c->out[0]->data;
+
+    band = band < 2 ? 2 : band;
+    b->top = 0;
+    for (int64_t y = 0; y < b->w.out_y; y += band) {
+        int64_t end = y + band < b->w.out_y ? y + band : b->w.out_y, first = y * p->stride[0] - p->pads[0];
+        int64_t need = (end - 1) * p->stride[0] - p->pads[0] + reach, base = image * a->w.out_y * a->w.out_x;
+
+        first = first < 0 ? 0 : first < bottom ? first : bottom;
+        need = need < a->w.out_y ? need : a->w.out_y;
+        memmove(rows, rows + (first - b->top) * line, (size_t)((bottom - first) * line) * sizeof *rows);
+        b->top = first;
+        if (need > bottom) {
+            conv_rows(a, 0, base + bottom * a->w.out_x, base + need * a->w.out_x, rows + (bottom - first) * line);
+            bottom = need;
+        }
+        depthwise_rows(b, rows, image, y, end);
+    }
+}
+
+static void run_fed(const conv_job *a, char *scratch)
+{
+    conv_job b;
+
+    job_start(&b, a->c->feeds, &scratch);
+    for (int64_t image = 0; image < a->w.n; image++)
+        run_bands(a, &b, image);
 }
 
 static void run_conv(const fm_call *c)
 {
     char *scratch = c->scratch;
+    float *out = c->out[0]->data;
     int64_t each;
     conv_job j;
 
+    if (c->fed)
+        return;
     job_start(&j, c, &scratch);
     each = j.w.out_y * j.w.out_x;
-    if (j.packed.method == FM_CONV_WINOGRAD)
+    if (c->feeds)
+        run_fed(&j, scratch);
+    else if (j.packed.method == FM_CONV_WINOGRAD)
         fm_winograd_run(c, &j.w, &j.packed, scratch);
     else if (j.packed.method == FM_CONV_DEPTHWISE)
-        depthwise_rows(&j);
+        depthwise_all(&j);
     else if (j.packed.method == FM_CONV_FRAMED)
-        for (int64_t image = 0; image < j.w.n; image++) {
+        for (int64_t image = 0; image < j.w.n; image++, out += each * j.w.out_c) {
             frame(&j, image);
-            conv_rows(&j, image * each, each);
+            conv_rows(&j, image * each, 0, each, out);
         }
     else
-        conv_rows(&j, 0, j.w.n * each);
+        conv_rows(&j, 0, 0, j.w.n * each, out);
 }
 
 static double flops_conv(const fm_graph *g, const fm_node *n)

@@ -5,14 +5,18 @@
 #include "worker/net/graph.h"
 #include "worker/net/lanes.h"
 
-typedef struct {
+typedef struct fm_call fm_call;
+
+struct fm_call {
     const fm_node *n;
     const fm_tensor *const *in;     /* [n_in]; NULL: not there */
     const fm_tensor *const *out;    /* [n_out]; NULL: nobody wants it */
     const fm_lanes *lanes;
     const float *zeros, *lowest;    /* as many of 0 and -INFINITY as any picture has channels */
     char *scratch;                  /* what op->scratch asked for, 64-byte aligned */
-} fm_call;
+    const fm_call *feeds;           /* the call after it, when it is done together with this one; NULL: none */
+    bool fed;                       /* done by the call before it */
+};
 
 /* How an operator gets on with pictures whose channels come last. */
 typedef enum {
