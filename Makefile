@@ -86,7 +86,7 @@ $B/tests/coordinator/test_build $B/tests/coordinator/test_quarantine $B/tests/co
 $B/tests/coordinator/test_conversation $B/tests/coordinator/test_conversation_records $B/tests/coordinator/test_conversation_random: $B/tests/coordinator/talk.o
 $B/tests/coordinator/test_simulation: $B/tests/coordinator/memory.o $B/tests/coordinator/simulated.o
 
-TEST_TOOLS := $B/tests/json $B/tests/failing.so $B/tests/onnx_file
+TEST_TOOLS := $B/tests/json $B/tests/failing.so $B/tests/onnx_file $B/tests/mark
 SYSTEM_TESTS := $(wildcard tests/system/test_*.sh)
 SYSTEM_ENV = FACEMILL=$(CURDIR)/$B/facemill JSON=$(CURDIR)/$B/tests/json BUILD=$(CURDIR)/$B
 
@@ -120,6 +120,9 @@ soak: $B/facemill $(TEST_TOOLS) $B/tests/storage/test_segment $B/tests/storage/t
 	    tests/system/test_kill.sh tests/system/test_failing_calls.sh tests/system/test_full_disk.sh
 
 $B/tests/onnx_file: $B/tests/onnx_file.o $B/tests/onnx_models.o $B/libfacemill.a
+	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$B/tests/mark: $B/tests/mark.o $B/libfacemill.a
 	$Q$(MPICC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $B/tests/json: $B/tests/json.o

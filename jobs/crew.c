@@ -7,6 +7,7 @@
 #include "cluster/audit.h"
 #include "cluster/crew.h"
 #include "cluster/evaluate.h"
+#include "cluster/explain.h"
 #include "cluster/folds.h"
 #include "cluster/hello.h"
 #include "cluster/power.h"
@@ -27,7 +28,7 @@ int fm_verb_crew(int argc, char **argv)
 
 int fm_verb_stage(int argc, char **argv)
 {
-    const fm_command command = {"stage evaluate PLAN RESULT [FOLDS] | stage folds PLAN FOLDS PART PARTS | stage audit PLAN RESULT | stage power PLAN RESULT | stage hello FILE",
+    const fm_command command = {"stage evaluate PLAN RESULT [FOLDS] | stage folds PLAN FOLDS PART PARTS | stage audit PLAN RESULT | stage power PLAN RESULT | stage explain PLAN RESULT | stage hello FILE",
                                 "A rank of a collective stage; started by facemill itself.", NULL, 0, 2, 5};
     const char *args[5];
     int64_t part, parts;
@@ -43,6 +44,8 @@ int fm_verb_stage(int argc, char **argv)
         return fm_audit_main(args[1], args[2]);
     if (rc == 0 && strcmp(args[0], "power") == 0 && args[2])
         return fm_power_main(args[1], args[2]);
+    if (rc == 0 && strcmp(args[0], "explain") == 0 && args[2])
+        return fm_explain_main(args[1], args[2]);
     if (rc == 0 && strcmp(args[0], "hello") == 0 && !args[2])
         return fm_hello_main(args[1]);
     if (rc == 0)

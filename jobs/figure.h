@@ -20,7 +20,10 @@
     X(BALANCE, "balance")                           \
     X(AUDITS, "audits")                             \
     X(LEARNING, "learning-curve")                   \
-    X(CODES, "codes")
+    X(CODES, "codes")                               \
+    X(EXPLAIN_MAP, "explain_map")                   \
+    X(EXPLAIN_REGIONS, "explain_regions")           \
+    X(EXPLAIN_CLASSES, "explain_classes")
 
 typedef enum {
 #define FM_X(id, name) FM_FIGURE_##id,

@@ -144,7 +144,7 @@ int fm_forgotten_results(const char *out, fm_err *err)
     static const char *const names[] = {
         "results.json", "predictions.tsv", "matched.tsv", "balance.tsv", "pairs.tsv", "near_duplicates.tsv",
         "report.html", "head.bin", "run/plan.bin", "run/evaluation.bin", "run/audit-plan.bin",
-        "run/audit.bin", "run/power-plan.bin", "run/power.bin"};
+        "run/audit.bin", "run/power-plan.bin", "run/power.bin", "run/explain-plan.bin", "run/explain.bin"};
     char path[FM_PATH_MAX];
     int rc = 0;
 

@@ -12,7 +12,7 @@
 
 typedef struct {
     const char *name;
-    int (*run)(int argc, char **argv);      /* NULL: the contract has it, this version does not */
+    int (*run)(int argc, char **argv);
     const char *about;                      /* NULL: the program's own, not listed */
 } verb;
 
@@ -24,7 +24,7 @@ static const verb verbs[] = {
     {"train", fm_verb_road, "train the head on all codes"},
     {"evaluate", fm_verb_road, "train and test over the folds"},
     {"power", fm_verb_power, "what size of a planted effect the study would find"},
-    {"explain", NULL, "what the classifier looked at"},
+    {"explain", fm_verb_road, "what the classifier looked at"},
     {"report", fm_verb_road, "write results, ledger and report"},
     {"predict", fm_verb_predict, "what a study's head makes of new photographs"},
     {"folds", fm_verb_folds, "a study's folds as the jobs of an array"},
@@ -60,8 +60,7 @@ static void usage(FILE *to)
     fputs("usage: facemill VERB [options]\n\n", to);
     for (size_t i = 0; i < N_VERBS; i++)
         if (verbs[i].about)
-            fprintf(to, "  %-10s %s%s\n", verbs[i].name, verbs[i].about,
-                    verbs[i].run ? "" : " (not in this version)");
+            fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].about);
     fputs("\nEvery verb takes --log-format json.\nfacemill help VERB says more.  A study starts with: facemill run STUDY.yaml\n", to);
 }
 
@@ -122,15 +121,6 @@ static bool take_log_format(int *argc, char **argv)
     return true;
 }
 
-static int call(const verb *v, int argc, char **argv)
-{
-    if (!v->run) {
-        fprintf(stderr, "facemill %s: not in this version\n", v->name);
-        return FM_EXIT_USAGE;
-    }
-    return v->run(argc, argv);
-}
-
 int main(int argc, char **argv)
 {
     bool understood = take_log_format(&argc, argv);
@@ -145,7 +135,7 @@ int main(int argc, char **argv)
         return FM_EXIT_USAGE;
     }
     if (v)
-        return help_on ? call(v, 2, help_words) : call(v, argc - 1, argv + 1);
+        return help_on ? v->run(2, help_words) : v->run(argc - 1, argv + 1);
     if (help_on)
         return unknown(argv[2]);
     if (strcmp(word, "--version") == 0) {

@@ -28,7 +28,7 @@ int fm_road_publish(fm_road *r, fm_err *err)
     fm_results_model models[FM_ROAD_MODELS];
     fm_results results = {.study = &r->study, .samples = &r->samples, .evaluation = &r->evaluation, .models = models,
                           .pairs = r->pairs.n, .balance = &r->balance,
-                          .audits = &r->audits, .nears = &r->nears, .build = &r->counts,
+                          .audits = &r->audits, .explanation = &r->explanation, .nears = &r->nears, .build = &r->counts,
                           .ranks = r->launcher ? fm_launcher_ranks(r->launcher) : 0,
                           .seconds = (double)(fm_clock_ms() - r->started_ms) / 1000, .finished = time(NULL)};
     char ledger[FM_PATH_MAX];

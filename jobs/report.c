@@ -265,6 +265,8 @@ static int put_results(const fm_page *page, fm_err *err)
     put_subgroups(page);
     if (page->results->audits && page->results->audits->level != FM_AUDIT_NONE)
         put_section(page, "Can it be believed?", fm_page_audits);
+    if (fm_page_explained(page))
+        put_section(page, "What did the classifier look at?", fm_page_explain);
     rc = put_section_or_fail(page, "Near misses", fm_page_misses, err);
     if (rc == 0 && page->report->n_chips)
         rc = put_section_or_fail(page, "Faces", fm_page_chips, err);

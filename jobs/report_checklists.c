@@ -279,6 +279,13 @@ static void no_ensemble(const fm_page *page)
     fm_html(page->b, "None.");
 }
 
+static void explainability(const fm_page *page)
+{
+    if (fm_page_explained(page))
+        fm_html(page->b, "Occlusion of parts of the face, with a threshold from permuted labels: What did the classifier look "
+                "at?");
+}
+
 static void internal(const fm_page *page)
 {
     fm_page_say(page, FM_SAY_SPLIT);
@@ -375,7 +382,7 @@ static const item claim[] = {
     {"28", "Metrics", metrics},
     {"29", "Significance and uncertainty: method", statistics},
     {"30", "Robustness", robustness},
-    {"31", "Explainability", NULL},
+    {"31", "Explainability", explainability},
     {"32", "Evaluation on internal data", internal},
     {"33", "Testing on external data", external},
     {"34", "Registration of a clinical trial", NULL},

@@ -67,6 +67,10 @@ void fm_page_usage(const fm_page *page);        /* nothing when nothing is known
 /* Audits; results->audits is there. */
 void fm_page_audits(const fm_page *page);
 
+/* What the classifier looked at; nothing is asked of it where results have no explanation. */
+bool fm_page_explained(const fm_page *page);
+void fm_page_explain(const fm_page *page);
+
 /* Figures.  Errors: -ENOMEM. */
 int fm_page_curves(const fm_page *page, fm_err *err);
 void fm_page_calibration(const fm_page *page);

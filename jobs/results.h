@@ -16,6 +16,7 @@
 #include "coordinator/learn/evaluation.h"
 #include "jobs/audits.h"
 #include "jobs/balance.h"
+#include "jobs/explain.h"
 #include "jobs/samples.h"
 #include "jobs/study.h"
 
@@ -49,6 +50,7 @@ typedef struct {
     size_t pairs;                           /* matched pairs; 0 when not matched */
     const fm_balance *balance;              /* NULL or without rows: left out */
     const fm_audits *audits;                /* NULL: an empty object */
+    const fm_explanation *explanation;      /* NULL or of no classes: left out */
     const fm_nears *nears;                  /* NULL: left out */
     const fm_subgroup *groups;              /* [n_groups] of fm_results_subgroups, which resamples for seconds where */
     size_t n_groups;                        /* there are many faces; NULL: made again by each output */

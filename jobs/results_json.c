@@ -372,6 +372,8 @@ static json_t *whole(maker *m, const fm_subgroup *groups, size_t n_groups)
     if (m->r->balance && m->r->balance->n_rows)
         put(m, o, "balance", balance(m));
     put(m, o, "audits", m->r->audits ? fm_audits_json(m->r->audits, m->r->nears, m->r->samples) : json_object());
+    if (m->r->explanation && m->r->explanation->classes)
+        put(m, o, "explain", fm_explain_json(m->r->explanation, m->r->samples));
     if (!fm_digest_is_zero(&m->r->store))
         put(m, o, "digest", digest(&m->r->store));
     put(m, o, "provenance", provenance(m));

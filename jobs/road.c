@@ -159,6 +159,7 @@ void fm_road_close(fm_road *r)
     free(r->faces);
     fm_nears_fini(&r->nears);
     fm_audits_fini(&r->audits);
+    fm_explanation_fini(&r->explanation);
     if (r->evaluated)
         fm_evaluation_fini(&r->evaluation);
     free(r);
@@ -414,6 +415,13 @@ static int stage_evaluate(fm_road *r, fm_err *err)
     return rc == 0 ? FM_EXIT_DONE : rc == -EINTR ? FM_EXIT_STOPPED : FM_EXIT_FAILED;
 }
 
+static int stage_explain(fm_road *r, fm_err *err)
+{
+    int rc = fm_road_explain(r, err);
+
+    return rc == 0 ? FM_EXIT_DONE : rc == -EINTR ? FM_EXIT_STOPPED : FM_EXIT_FAILED;
+}
+
 static int stage_report(fm_road *r, fm_err *err)
 {
     return fm_road_publish(r, err) == 0 ? FM_EXIT_DONE : FM_EXIT_FAILED;
@@ -424,7 +432,8 @@ int fm_road_go(fm_road *r, fm_stage last, fm_err *err)
     static const struct { const char *name; int (*run)(fm_road *, fm_err *); } stages[] = {
         [FM_STAGE_IMPORT] = {"import", stage_import}, [FM_STAGE_MATCH] = {"match", stage_match},
         [FM_STAGE_BUILD] = {"build", stage_build},    [FM_STAGE_TRAIN] = {"train", stage_train},
-        [FM_STAGE_EVALUATE] = {"audit", stage_evaluate}, [FM_STAGE_REPORT] = {"report", stage_report},
+        [FM_STAGE_EVALUATE] = {"audit", stage_evaluate}, [FM_STAGE_EXPLAIN] = {"explain", stage_explain},
+        [FM_STAGE_REPORT] = {"report", stage_report},
     };
     int status = FM_EXIT_DONE;
     uint64_t start_us;

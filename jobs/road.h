@@ -15,6 +15,7 @@
 #include "coordinator/learn/evaluation.h"
 #include "jobs/audits.h"
 #include "jobs/balance.h"
+#include "jobs/explain.h"
 #include "jobs/ledger.h"
 #include "jobs/match.h"
 #include "jobs/model_list.h"
@@ -29,6 +30,7 @@ typedef enum {
     FM_STAGE_BUILD,         /* store/ */
     FM_STAGE_TRAIN,         /* head.bin; one MPI stage with evaluate */
     FM_STAGE_EVALUATE,      /* pairs.tsv, near_duplicates.tsv; one MPI stage of audits */
+    FM_STAGE_EXPLAIN,       /* OUT/run/explain.bin; one MPI stage, where it is asked for */
     FM_STAGE_REPORT         /* results.json, predictions.tsv, ledger.tsv, report.html, figures/ */
 } fm_stage;
 
@@ -37,6 +39,7 @@ typedef struct {
     int64_t nodes, ranks;   /* instead of the study's; 0: the study's */
     bool paranoid;          /* hash every file instead of trusting size and time */
     bool identifiable;      /* the report may show persons; without it only generated faces are shown */
+    bool explain;           /* also where the study asks for no explanation */
     bool workers_come;      /* start no crews: this process serves ranks that were started by hand */
 } fm_road_options;
 
@@ -64,6 +67,7 @@ typedef struct {
     bool collected, evaluated;
     fm_evaluation evaluation;
     fm_audits audits;
+    fm_explanation explanation;     /* classes 0: none */
     uint64_t started_ms;
     fm_trace *trace;
 } fm_road;
@@ -95,6 +99,10 @@ int fm_road_collect(fm_road *r, fm_err *err);
 /* After the evaluation: the study's audits (jobs/road_audit.c).  Whoever audits nothing has none.
  * Errors: -EINTR (stopped), what the stage gives. */
 int fm_road_audit(fm_road *r, fm_err *err);
+
+/* After the evaluation: what the classifier looked at (jobs/road_explain.c).
+ * Errors: -EINTR (stopped), -EINVAL (too many faces and cells), what the stage gives. */
+int fm_road_explain(fm_road *r, fm_err *err);
 
 /* Results, ledger and report into OUT (jobs/publish.c). */
 int fm_road_publish(fm_road *r, fm_err *err);

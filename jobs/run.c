@@ -1,4 +1,4 @@
-/* run, import, match, build, train, evaluate, report: one command line, one road,
+/* run, import, match, build, train, evaluate, explain, report: one command line, one road,
  * of different length. */
 #include <errno.h>
 #include <math.h>
@@ -29,7 +29,7 @@ typedef struct {
 
 static const road_verb verbs[] = {
     {"run", FM_STAGE_REPORT, "run STUDY.yaml [options]",
-     "Runs the whole study: import, match, build, train, evaluate, report.\nRun again, it does only what is missing."},
+     "Runs the whole study: import, match, build, train, evaluate, explain (where it says explain),\nreport.  Run again, it does only what is missing."},
     {"import", FM_STAGE_IMPORT, "import STUDY.yaml [options]",
      "Reads the cohorts, selects and labels, and says what is there.  Writes nothing."},
     {"match", FM_STAGE_MATCH, "match STUDY.yaml [options]", "Chooses controls for the cases and writes matched.tsv and balance.tsv."},
@@ -38,6 +38,8 @@ static const road_verb verbs[] = {
      "mpirun -n 4 facemill build STUDY.yaml"},
     {"train", FM_STAGE_TRAIN, "train STUDY.yaml [options]", "Trains the head on all codes and writes head.bin."},
     {"evaluate", FM_STAGE_EVALUATE, "evaluate STUDY.yaml [options]", "Trains and tests the head over the folds."},
+    {"explain", FM_STAGE_EXPLAIN, "explain STUDY.yaml [options]",
+     "Hides parts of the faces in turn and says where that lowers the score of the right class:\nwhat the classifier looked at."},
     {"report", FM_STAGE_REPORT, "report STUDY.yaml [options]",
      "Writes results.json, predictions.tsv, ledger.tsv and report.html."},
 };
@@ -100,6 +102,8 @@ static void print_json(const fm_road *r, fm_stage last)
         json_object_set_new(all, "build", build_counts(&r->counts));
     if (r->evaluated)
         json_object_set_new(all, "metrics", metrics_of(&r->evaluation));
+    if (r->explanation.classes)
+        json_object_set_new(all, "explain", fm_explain_json(&r->explanation, &r->samples));
     text = json_dumps(all, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(12));
     if (text)
         puts(text);
@@ -135,6 +139,16 @@ static void print_metric(const fm_evaluation *e, fm_metric_id id, const char *na
     printf("\n");
 }
 
+static void print_explanation(const fm_explanation *x)
+{
+    fm_buf b = FM_BUF_INIT;
+
+    fm_explain_print(x, &b);
+    if (!b.failed)
+        fwrite(b.data, 1, b.size, stdout);
+    fm_buf_fini(&b);
+}
+
 static void print_words(const fm_road *r, fm_stage last)
 {
     print_counts(r);
@@ -146,6 +160,8 @@ static void print_words(const fm_road *r, fm_stage last)
         print_metric(&r->evaluation, FM_METRIC_ACCURACY, "accuracy");
         print_metric(&r->evaluation, FM_METRIC_AUC, "AUC");
     }
+    if (last == FM_STAGE_EXPLAIN)
+        print_explanation(&r->explanation);
     if (last == FM_STAGE_REPORT)
         printf("report: %s/report.html\n", r->study.out);
 }
@@ -298,6 +314,7 @@ int fm_verb_road(int argc, char **argv)
                     "to start by hand)\n", v->verb);
         return FM_EXIT_USAGE;
     }
+    c.road.explain = v->last == FM_STAGE_EXPLAIN;
     fm_stop_install();
     return say(travel(args[0], &c, v->last, &err), &err);
 }

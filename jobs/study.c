@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "jobs/explain.h"
 #include "jobs/study_parts.h"
 #include "worker/net/encoder.h"
 
@@ -26,7 +27,7 @@ typedef struct {
     char name[128], out[FM_PATH_MAX];
     int64_t seed;
     int audit;
-    const yaml_node_t *cohorts, *select, *match, *recipe, *encoder, *task, *head, *evaluate, *store, *cluster;
+    const yaml_node_t *cohorts, *select, *match, *recipe, *encoder, *task, *head, *evaluate, *explain, *store, *cluster;
 } sections;
 
 static const fm_yaml_key top_keys[] = {
@@ -42,6 +43,7 @@ static const fm_yaml_key top_keys[] = {
     KEY(NODE, sections, head, "head", 0, 0),
     KEY(NODE, sections, evaluate, "evaluate", 0, 0),
     CHOICE(sections, audit, "audit", audit_names, false),
+    KEY(NODE, sections, explain, "explain", 0, 0),
     KEY(NODE, sections, store, "store", 0, 0),
     KEY(NODE, sections, cluster, "cluster", 0, 0),
 };
@@ -410,6 +412,8 @@ static void defaults(fm_study *s)
                               .learning_rate = 1e-3, .C = 1};
     s->evaluate = (fm_study_evaluate){.split = FM_SPLIT_KFOLD, .folds = 5, .repeats = 1, .bootstrap = 2000,
                                       .group = "subject", .test_fraction = 0.5, .sensitivity = 0.9};
+    s->explain = (fm_study_explain){.faces = FM_EXPLAIN_FACES, .grid = FM_EXPLAIN_GRID,
+                                    .permutations = FM_EXPLAIN_PERMUTATIONS};
     s->nodes = 1;
 }
 
@@ -424,6 +428,7 @@ static int read_sections(const fm_yaml *y, const sections *raw, fm_study *s, fm_
         {raw->match, read_match},        {raw->recipe, read_recipe},
         {raw->encoder, fm_study_read_encoder},    {raw->task, read_task},
         {raw->head, fm_study_read_head}, {raw->evaluate, fm_study_read_evaluate},
+        {raw->explain, fm_study_read_explain},
         {raw->store, read_store},        {raw->cluster, read_cluster},
     };
     int rc = 0;

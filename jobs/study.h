@@ -62,6 +62,12 @@ typedef struct {
     char column[64];            /* FM_TASK_COLUMN */
 } fm_task;
 
+/* What the classifier looked at (learn/explain.h). */
+typedef struct {
+    bool on;                    /* as a stage of every run; else `facemill explain` alone makes it */
+    int64_t faces, grid, permutations;
+} fm_study_explain;
+
 typedef enum { FM_AUDIT_NONE, FM_AUDIT_QUICK, FM_AUDIT_FULL } fm_audit_level;
 
 typedef enum { FM_STUDY_FC, FM_STUDY_SVM, FM_STUDY_LOGISTIC } fm_study_head_kind;
@@ -114,6 +120,7 @@ typedef struct {
     fm_study_head head;
     fm_study_evaluate evaluate;
     int audit;                  /* fm_audit_level */
+    fm_study_explain explain;
     bool encrypt;               /* store.encrypt */
     char key_file[FM_PATH_MAX]; /* store.key_file, absolute; "" for none */
     char key_command[1024];     /* store.key_command; "" for none */

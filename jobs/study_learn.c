@@ -1,9 +1,11 @@
-/* Sections head and evaluate: what is trained, and how it is tested. */
+/* Sections head, evaluate and explain: what is trained, how it is tested, and what it looked at. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "coordinator/learn/explain.h"
 #include "jobs/study_parts.h"
+#include "worker/occlude.h"
 
 static const char *const head_names[] = {"fc", "svm", "logistic", NULL};
 static const char *const weight_names[] = {"none", "balanced", NULL};
@@ -149,4 +151,19 @@ int fm_study_read_evaluate(const fm_yaml *y, const yaml_node_t *node, fm_study *
     if (raw.e.split == FM_SPLIT_GROUP && strcmp(raw.e.group, "subject") == 0)
         return fm_yaml_fail(y, node, err, "split: group needs a group to leave out in turn, e.g. group: site");
     return 0;
+}
+
+int fm_study_read_explain(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err)
+{
+    static const fm_yaml_key keys[] = {
+        KEY(INT, fm_study_explain, faces, "faces", 1, FM_EXPLAIN_FACES_MAX),
+        KEY(INT, fm_study_explain, grid, "grid", FM_OCCLUDE_GRID_MIN, FM_OCCLUDE_GRID_MAX),
+        KEY(INT, fm_study_explain, permutations, "permutations", 0, FM_EXPLAIN_PERMUTATIONS_MAX),
+    };
+    const char *text = fm_yaml_text(node);
+
+    if (text && strcmp(text, "none") == 0)
+        return 0;
+    s->explain.on = true;
+    return fm_yaml_map(y, node, "explain", keys, COUNT(keys), &s->explain, err);
 }

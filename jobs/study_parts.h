@@ -20,5 +20,7 @@ int fm_study_read_encoder(const fm_yaml *y, const yaml_node_t *node, fm_study *s
 int fm_study_read_mask(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err);
 int fm_study_read_head(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err);
 int fm_study_read_evaluate(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err);
+/* `explain`: none, or what there is to it. */
+int fm_study_read_explain(const fm_yaml *y, const yaml_node_t *node, fm_study *s, fm_err *err);
 
 #endif

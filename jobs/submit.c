@@ -30,12 +30,12 @@ typedef struct {
 
 static int check_verb(const char *verb, fm_err *err)
 {
-    static const char *const verbs[] = {"run", "import", "match", "build", "train", "evaluate", "report"};
+    static const char *const verbs[] = {"run", "import", "match", "build", "train", "evaluate", "explain", "report"};
 
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         if (strcmp(verbs[i], verb) == 0)
             return 0;
-    return fm_fail(err, -EINVAL, "submit: --verb %s: it is one of run, import, match, build, train, evaluate, report", verb);
+    return fm_fail(err, -EINVAL, "submit: --verb %s: it is one of run, import, match, build, train, evaluate, explain, report", verb);
 }
 
 /* Absolute, since the job's shell stands elsewhere; the job must not need what only this shell has set. */

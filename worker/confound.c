@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "worker/face/chip.h"
+#include "worker/chip_points.h"
 
 #define SECTORS 8
 #define CELLS 8
@@ -59,29 +59,6 @@ static double deviation(const sums *s, int c)
     double m = mean(s, c), variance = s->n > 0 ? s->square[c] / s->n - m * m : 0;
 
     return variance > 0 ? sqrt(variance) : 0;
-}
-
-/* Landmarks in pixels of the chip: the chip's transform undone. */
-static int points_on_chip(const fm_photo_face *f, int size, double padding, point *out, fm_err *err)
-{
-    fm_point p[FM_POINTS_MAX];
-    fm_similarity t;
-    double det;
-    int rc;
-
-    for (int i = 0; i < f->n_points; i++)
-        p[i] = (fm_point){f->points[i][0], f->points[i][1]};
-    if ((rc = fm_chip_transform(p, f->n_points, size, padding, &t, err)) != 0)
-        return rc;
-    det = t.m[0][0] * t.m[1][1] - t.m[0][1] * t.m[1][0];
-    if (!(fabs(det) > 1e-12))
-        return fm_fail(err, -EINVAL, "landmarks that lie on one point");
-    for (int i = 0; i < f->n_points; i++) {
-        double x = p[i].x - t.t[0], y = p[i].y - t.t[1];
-
-        out[i] = (point){(t.m[1][1] * x - t.m[0][1] * y) / det, (t.m[0][0] * y - t.m[1][0] * x) / det};
-    }
-    return 0;
 }
 
 static double turn(point a, point b, point c)
@@ -152,14 +129,17 @@ static void fill_ellipse(int size, face_rows *rows)
 static int find_face(const fm_photo_face *f, int size, double padding, face_rows *rows, fm_err *err)
 {
     point p[HULL_POINTS], hull[2 * HULL_POINTS], middle = {0, 0}, up;
+    double on_chip[FM_POINTS_MAX][2];
     int n = f->n_points, rc;
 
     if (n != FM_POINTS_MAX) {
         fill_ellipse(size, rows);
         return 0;
     }
-    if ((rc = points_on_chip(f, size, padding, p, err)) != 0)
+    if ((rc = fm_chip_points(f, size, padding, on_chip, err)) != 0)
         return rc;
+    for (int i = 0; i < n; i++)
+        p[i] = (point){on_chip[i][0], on_chip[i][1]};
     up = (point){RAISED * ((p[21].x + p[22].x) / 2 - p[33].x), RAISED * ((p[21].y + p[22].y) / 2 - p[33].y)};
     for (int i = 17; i < 27; i++)
         p[n++] = (point){p[i].x + up.x, p[i].y + up.y};

@@ -124,6 +124,9 @@ size_t fm_evaluation_values(const fm_evaluation *e, uint32_t repeat, uint32_t fo
  * ascending order of rows, then what its inner folds chose: C or epochs, threshold. */
 int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float *x, uint32_t repeat, uint32_t fold,
                        double *values, fm_err *err);
+/* The head of that fold, as fm_evaluation_fold trains it; fm_head_destroy. */
+int fm_evaluation_fold_head(const fm_plan *plan, const fm_evaluation *e, const float *x, uint32_t repeat, uint32_t fold,
+                            fm_head **out, fm_err *err);
 /* Put them where they belong in e. */
 void fm_evaluation_place(fm_evaluation *e, uint32_t repeat, uint32_t fold, const double *values);
 /* Folds that another job trained, for one file: every parts-th fold from `part` on.

@@ -176,23 +176,34 @@ int fm_evaluation_job_finish(fm_evaluation_job *j, double *parts, fm_evaluation 
     return rc == 0 ? 0 : fail_in(j, rc, err);
 }
 
+/* All parts of a job, one behind the other; the caller's to free. */
+static int run_parts(fm_evaluation_job *j, double **out, fm_err *err)
+{
+    size_t n = fm_fitting_values(j->fitting);
+    double *parts = malloc((n + 1) * sizeof *parts), *at = parts;
+    int rc = parts ? 0 : fm_fail_nomem(err, "head", n * sizeof *parts);
+
+    for (size_t i = 0; rc == 0 && i < fm_fitting_parts(j->fitting); i++) {
+        rc = fm_evaluation_job_part(j, i, at, err);
+        at += fm_fitting_part_values(j->fitting, i);
+    }
+    if (rc == 0)
+        *out = parts;
+    else
+        free(parts);
+    return rc;
+}
+
 /* A job from its beginning to its end. */
 static int run(const fm_plan *plan, const fm_evaluation *e, const float *x, size_t job, fm_evaluation *to, double *values,
                fm_err *err)
 {
     fm_evaluation_job *j = NULL;
-    double *parts = NULL, *at;
+    double *parts = NULL;
     int rc = fm_evaluation_job_create(plan, e, x, job, &j, err);
 
-    if (rc != 0)
-        return rc;
-    at = parts = malloc((fm_fitting_values(j->fitting) + 1) * sizeof *parts);
-    if (!parts)
-        rc = fm_fail_nomem(err, "head", fm_fitting_values(j->fitting) * sizeof *parts);
-    for (size_t i = 0; rc == 0 && i < fm_fitting_parts(j->fitting); i++) {
-        rc = fm_evaluation_job_part(j, i, at, err);
-        at += fm_fitting_part_values(j->fitting, i);
-    }
+    if (rc == 0)
+        rc = run_parts(j, &parts, err);
     if (rc == 0)
         rc = fm_evaluation_job_finish(j, parts, to, values, err);
     free(parts);
@@ -200,10 +211,31 @@ static int run(const fm_plan *plan, const fm_evaluation *e, const float *x, size
     return rc;
 }
 
+static size_t job_of_fold(const fm_evaluation *e, uint32_t repeat, uint32_t fold)
+{
+    return 1 + (size_t)repeat * e->folds + fold;
+}
+
 int fm_evaluation_fold(const fm_plan *plan, const fm_evaluation *e, const float *x, uint32_t repeat, uint32_t fold,
                        double *values, fm_err *err)
 {
-    return run(plan, e, x, 1 + (size_t)repeat * e->folds + fold, NULL, values, err);
+    return run(plan, e, x, job_of_fold(e, repeat, fold), NULL, values, err);
+}
+
+int fm_evaluation_fold_head(const fm_plan *plan, const fm_evaluation *e, const float *x, uint32_t repeat, uint32_t fold,
+                            fm_head **out, fm_err *err)
+{
+    fm_evaluation_job *j = NULL;
+    double *parts = NULL, threshold;
+    int rc = fm_evaluation_job_create(plan, e, x, job_of_fold(e, repeat, fold), &j, err);
+
+    if (rc == 0)
+        rc = run_parts(j, &parts, err);
+    if (rc == 0 && (rc = finish(j, parts, out, &threshold, err)) != 0)
+        fail_in(j, rc, err);
+    free(parts);
+    fm_evaluation_job_destroy(j);
+    return rc;
 }
 
 int fm_evaluation_head(const fm_plan *plan, const float *x, fm_evaluation *e, fm_err *err)

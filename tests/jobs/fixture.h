@@ -144,7 +144,28 @@ typedef struct {
     fm_audits audits;
     fm_near near[2];
     fm_nears nears;
+    fm_explain_value cell[3][9];
+    fm_explain_map map[3];
+    fm_explanation explanation;
 } fixture_extras;
+
+/* Nine cells, the middle one over the threshold; class 1 has one subject. */
+static inline void fixture_explanation(fixture_extras *more)
+{
+    for (int c = 0; c < 3; c++) {
+        for (int k = 0; k < 9; k++)
+            more->cell[c][k] = (fm_explain_value){0.1 * k - 0.2, c == 2 ? NAN : 0.05, k == 4 ? 4 : 1, c ? NAN : k == 4 ? 0.01 : 0.5};
+        more->map[c] = (fm_explain_map){.faces = c ? 5 : 10, .subjects = c == 2 ? 1 : 5, .base = 1.5, .cell = more->cell[c]};
+        for (int r = 0; r < FM_EXPLAIN_REGIONS; r++)
+            more->map[c].region[r] = more->cell[c][r];
+    }
+    more->explanation = (fm_explanation){.grid = 3, .classes = 2, .permutations = 99, .regions = FM_EXPLAIN_REGIONS,
+                                         .threshold = 2.5, .region_threshold = 2, .map = more->map};
+    for (int i = 0; i < FM_EXPLAIN_POINTS; i++) {
+        more->explanation.points[i][0] = 0.2 + 0.01 * i;
+        more->explanation.points[i][1] = 0.3 + 0.005 * i;
+    }
+}
 
 static inline fm_report fixture_report(fixture *x, fixture_extras *more)
 {
@@ -173,6 +194,8 @@ static inline fm_report fixture_report(fixture *x, fixture_extras *more)
     more->near[0] = (fm_near){.a = 0, .b = 6, .distance = 0.05, .across = true};
     more->near[1] = (fm_near){.a = 1, .b = 2, .distance = 0.1, .same_subject = true};
     more->nears = (fm_nears){.searched = true, .v = more->near, .n = 2};
+    fixture_explanation(more);
+    x->results.explanation = &more->explanation;
     x->results.audits = &more->audits;
     x->results.nears = &more->nears;
     x->results.balance = &more->balance;

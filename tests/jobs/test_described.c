@@ -75,7 +75,7 @@ static void every_figure_is_described(void)
     REQUIRE(fm_results_json(&x->results, &b, NULL) == 0);
     root = json_loadb((const char *)b.data, b.size, 0, NULL);
     REQUIRE(root != NULL);
-    CHECK(json_object_get(root, "audits") && json_object_get(root, "balance") && json_object_get(root, "subgroups"));
+    CHECK(json_object_get(root, "audits") && json_object_get(root, "balance") && json_object_get(root, "explain") && json_object_get(root, "subgroups"));
     look_at("", root, &figures);
     CHECK(figures > 100);
     CHECK(!is_described("no_such_figure"));

@@ -128,10 +128,11 @@ static void figures_and_tables_are_named(void)
     report.codes.n = 0;
     x->results.balance = NULL;
     x->results.audits = NULL;
+    x->results.explanation = NULL;
     page = page_of(&report);
     REQUIRE(page != NULL);
-    CHECK_INT(occurrences(page, "<svg"), FM_FIGURE_COUNT - 4);
-    CHECK(!strstr(page, ">Balance of matching<") && !strstr(page, ">Codes<"));
+    CHECK_INT(occurrences(page, "<svg"), FM_FIGURE_COUNT - 7);
+    CHECK(!strstr(page, "look at?<") && !strstr(page, ">Balance of matching<") && !strstr(page, ">Codes<"));
     free(page);
     fixture_fini(x);
 }
@@ -148,6 +149,25 @@ static void people_and_photographs_are_counted(void)
         ">no_face</th><td>1</td><td>0</td><td>1</td>", ">JPEG, of those read</th><td>100.0 %</td>",
         ">several faces found</th><td>50.0 %</td>", ">Width, pixels</th><td>102<span>101 to 104</span></td>",
         ">Face&#39;s width, pixels</th><td>50<span>", "25.0 and 12.5&#160;%",
+    };
+    fixture *x = fixture_make();
+    fixture_extras more;
+    fm_report report = fixture_report(x, &more);
+    char *page = page_of(&report);
+
+    REQUIRE(page != NULL);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (!strstr(page, said[i]))
+            check_failed(__FILE__, __LINE__, "the page does not say: %s", said[i]);
+    free(page);
+    fixture_fini(x);
+}
+
+static void explanations_are_told(void)
+{
+    static const char *const said[] = {
+        "<h2>What did the classifier look at?</h2>", "1 of 9 places is over the threshold; hiding row 2, column 2", "What it cannot see",
+        "<b>By region.</b>", "Regions over theirs: cheeks.", "Occlusion of parts of the face",
     };
     fixture *x = fixture_make();
     fixture_extras more;
@@ -570,7 +590,7 @@ static void markup_escapes_what_it_is_given(void)
 
 CHECK_MAIN(CHECK_CASE(the_checker_sees_what_is_wrong), CHECK_CASE(page_is_whole_and_fetches_nothing),
            CHECK_CASE(figures_and_tables_are_named),
-           CHECK_CASE(people_and_photographs_are_counted), CHECK_CASE(audits_are_told),
+           CHECK_CASE(people_and_photographs_are_counted), CHECK_CASE(audits_are_told), CHECK_CASE(explanations_are_told),
            CHECK_CASE(near_misses_are_the_surest_mistakes),
            CHECK_CASE(many_mistakes_are_ranked), CHECK_CASE(checklists_have_every_item), CHECK_CASE(sheet_says_whose_faces_it_shows),
            CHECK_CASE(chips_that_do_not_fit_are_refused), CHECK_CASE(page_bears_what_is_undefined),

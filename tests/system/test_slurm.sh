@@ -53,7 +53,7 @@ what_cannot_be_submitted_says_why() {
     said 'sbatch is not in \$PATH'
     status 2 "$FACEMILL" submit "$study" --time soon
     said 'time "soon"'
-    status 2 "$FACEMILL" submit "$study" --verb explain
+    status 2 "$FACEMILL" submit "$study" --verb watch
     need
     status 2 "$FACEMILL" submit "$study" --partition nowhere
     said 'nvalid partition'

@@ -30,11 +30,6 @@ wrong_words_are_answered() {
     said "facemill 0"
 }
 
-what_is_not_in_this_version_says_so() {
-    status 2 "$FACEMILL" explain study.yaml
-    said "not in this version"
-}
-
 wrong_studies_name_line_and_key() {
     status 2 "$FACEMILL" run "$work/nowhere.yaml"
     said "nowhere.yaml"
@@ -87,5 +82,5 @@ out_that_is_none_is_named() {
     done
 }
 
-cases wrong_words_are_answered what_is_not_in_this_version_says_so wrong_studies_name_line_and_key unusable_input_is_3 \
+cases wrong_words_are_answered wrong_studies_name_line_and_key unusable_input_is_3 \
     missing_models_name_the_remedy a_dry_run_writes_nothing out_that_is_none_is_named
