@@ -10,8 +10,8 @@ uint64_t fm_memory_granted(void);
 /* The same, reading /proc and /sys below root; for tests. */
 uint64_t fm_memory_granted_under(const char *root);
 
-/* How many ranks of a crew `bytes` hold on one node, at least 1: the models once, and what photographs of up to 24
- * megapixels take in a rank and its decoder.  Pure. */
+/* How many ranks of a crew `bytes` hold on one node, at least 1: 256 MiB for the models once, and as much a rank: an
+ * estimate, for photographs of up to 24 megapixels.  Pure. */
 uint32_t fm_memory_ranks(uint64_t bytes);
 
 #endif
