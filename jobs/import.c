@@ -60,7 +60,7 @@ int fm_names_list(const char *dir, fm_names *out, fm_err *err)
         if (e->d_name[0] != '.')
             rc = add(out, e->d_name, strlen(e->d_name), err);
     closedir(d);
-    if (rc == 0)
+    if (rc == 0 && out->n)
         qsort(out->v, out->n, sizeof *out->v, by_bytes);
     return rc;
 }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cluster/power.h"
+#include "jobs/study.h"
 #include "proto/ask.h"
 #include "proto/join.h"
 #include "proto/message.h"
@@ -138,6 +139,64 @@ static void study(void)
     fm_buf_fini(&b);
 }
 
+/* Saved after its kind: for a fuzzer whose first byte says what follows. */
+static void save_kind(const char *fuzzer, int kind, const char *name, fm_buf *b)
+{
+    fm_buf with_kind = FM_BUF_INIT;
+
+    fm_buf_u8(&with_kind, (uint8_t)kind);
+    fm_buf_put(&with_kind, b->data, b->size);
+    save(fuzzer, name, &with_kind);
+    fm_buf_fini(&with_kind);
+    b->size = 0;
+}
+
+/* The parts of a cohort, as fuzz_cohorts.c takes them apart; each format with each task. */
+static void cohorts(void)
+{
+    static const struct { int format; const char *name, *parts; } seed[] = {
+        {FM_FORMAT_CSV, "csv",
+         "file,subject,sex,age,fold,label\na.jpg,s1,male,34,0,x\n\"b,1.jpg\",s2,F,41.5,1,\"y \"\"z\"\"\"\n"},
+        {FM_FORMAT_TSV, "tsv", "file\tlabel\tage\nsub/a.jpg\tx\\ty\t12\nb.jpg\t\tNA\n"},
+        {FM_FORMAT_FOLDER, "folder", "a.jpg\x1e" "b.png\x1e.hidden"},
+        {FM_FORMAT_UTKFACE, "utkface", "34_0_2_20170109142408075.jpg\x1e" "5_1_20170109142408075.jpg.chip.jpg"},
+        {FM_FORMAT_MEGAAGE, "megaage", "1.jpg\n2.jpg\n\x1e" "34\n50\n\x1e" "0.1 0.9\n0.5 0.5\n\x1e" "1\n0\n\x1e"
+         "3.jpg\n\x1e" "7\n\x1e" "1 0\n\x1e" "1\n"},
+        {FM_FORMAT_MEGAAGE_ASIAN, "megaage-asian", "1.jpg\n\x1e" "34\n\x1e" "2.jpg\n\x1e" "40\n"},
+        {FM_FORMAT_FAIRFACE, "fairface",
+         "file,age,gender,race,service_test\ntrain/1.jpg,50-59,Female,East Asian,True\n\x1e"
+         "file,age,gender,race,service_test\nval/2.jpg,more than 70,Male,White,False\n"},
+        {FM_FORMAT_FGNET, "fgnet", "001A02.JPG\x1e" "082a29b.jpg\x1e" "099A01.JPG"},
+        {FM_FORMAT_LFW, "lfw",
+         "Bob_Roe_0001.jpg\n\x1e" "Ann_Lee_0001.jpg\nAnn_Lee_0002\n\x1e" "Ann_Lee_0001.jpg\x1e" "Ann_Lee_0002.jpg"},
+        {FM_FORMAT_ALL_AGE_FACES, "all-age-faces", "00000A02.jpg\x1e" "13321A80.jpg"},
+    };
+    fm_buf b = FM_BUF_INIT;
+    char name[64];
+
+    for (size_t i = 0; i < sizeof seed / sizeof *seed; i++)
+        for (int task = FM_TASK_COHORT; task <= FM_TASK_COLUMN; task++) {
+            fm_buf_put(&b, seed[i].parts, strlen(seed[i].parts));
+            snprintf(name, sizeof name, "%s-%d", seed[i].name, task);
+            save_kind("cohorts", task * (FM_FORMAT_ALL_AGE_FACES + 1) + seed[i].format, name, &b);
+        }
+    fm_buf_fini(&b);
+}
+
+/* A change of nothing, a flag, a cut: fuzz_encoder.c has the file itself. */
+static void encoder(void)
+{
+    fm_buf b = FM_BUF_INIT;
+
+    fm_buf_put(&b, "\0\0\1", 3);
+    save("encoder", "same", &b);
+    fm_buf_put(&b, "\xff\3\x31\0\2\x30", 6);
+    save("encoder", "two", &b);
+    fm_buf_put(&b, "\xff\7\1!", 4);
+    save("encoder", "cut", &b);
+    fm_buf_fini(&b);
+}
+
 /* A whole number as dlib writes it, of at most one byte. */
 static void put_int(fm_buf *b, int v)
 {
@@ -202,18 +261,6 @@ static void networks(void)
 
     save("onnx", "rich.onnx", &b);
     fm_buf_fini(&b);
-}
-
-/* Saved after its kind: for a fuzzer whose first byte says what follows. */
-static void save_kind(const char *fuzzer, int kind, const char *name, fm_buf *b)
-{
-    fm_buf with_kind = FM_BUF_INIT;
-
-    fm_buf_u8(&with_kind, (uint8_t)kind);
-    fm_buf_put(&with_kind, b->data, b->size);
-    save(fuzzer, name, &with_kind);
-    fm_buf_fini(&with_kind);
-    b->size = 0;
 }
 
 /* Results are without the digest, which the fuzzer adds. */
@@ -368,7 +415,9 @@ int main(int argc, char **argv)
     messages();
     join();
     study();
+    cohorts();
     landmarks();
+    encoder();
     networks();
     learning();
     codecs();

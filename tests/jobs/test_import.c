@@ -318,12 +318,27 @@ static void utkface_for_real(void)
     fm_samples_fini(&s);
 }
 
+/* UBSan sees what sorting no names does. */
+static void an_empty_class_has_no_photographs(void)
+{
+    char path[FM_PATH_MAX];
+    fm_samples s;
+    fm_err err;
+
+    put("classes/one/a.jpg", "x");
+    snprintf(path, sizeof path, "%s/classes/none", check_tmpdir());
+    REQUIRE(fm_dir_make(path, NULL) == 0);
+    REQUIRE(import_one("folder", "classes", "", &s, &err) == 0);
+    CHECK_INT((long long)s.n, 1);
+    fm_samples_fini(&s);
+}
+
 int main(int argc, char **argv)
 {
     static const check_case cases[] = {
         CHECK_CASE(fgnet), CHECK_CASE(all_age_faces), CHECK_CASE(lfw), CHECK_CASE(megaage), CHECK_CASE(fairface),
         CHECK_CASE(ranges_of_ages_select_and_label), CHECK_CASE(csv_names_all_problems_of_a_row),
-        CHECK_CASE(sex_codes_are_checked), CHECK_CASE(utkface_for_real)};
+        CHECK_CASE(sex_codes_are_checked), CHECK_CASE(an_empty_class_has_no_photographs), CHECK_CASE(utkface_for_real)};
 
     fm_log_set_level(FM_LOG_ERROR);
     return check_main(argc, argv, cases, sizeof cases / sizeof *cases);
