@@ -186,7 +186,8 @@ static int gather_parts(const stage *s, parts *p, fm_err *err)
         rc = fm_agree(s->on.comm, rc, err);
         if (rc == 0)
             rc = fm_gather_bytes(s->on.comm, root, mine, bytes, p->gathered[k], all, err);
-        mine += bytes;
+        if (bytes)      /* a rank without parts has no numbers */
+            mine += bytes;
     }
     return rc;
 }

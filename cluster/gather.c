@@ -136,7 +136,8 @@ int fm_gather_bytes(MPI_Comm comm, int root, const void *mine, size_t n_mine, vo
             mpi = move_bytes(comm, to, sizes[i], i, false);
         else if (n_mine)
             memcpy(to, mine, n_mine);
-        to += sizes[i];
+        if (sizes[i])       /* where nobody has any, all may be NULL */
+            to += sizes[i];
     }
     rc = fm_agree(comm, mpi == MPI_SUCCESS ? 0 : fail_mpi(err, mpi, "gathering"), err);
 done:
