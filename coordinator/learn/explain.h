@@ -18,7 +18,7 @@
  * among themselves; between rows when a subject has rows of several classes.  So classes keep their sizes, in folds
  * that were made by class, and in the sample.  Rejected: flipping signs of falls or resampling subjects with the heads as
  * they are.  Heads of different folds share most of their training rows, so that falls of different folds
- * are not independent, and maps of nothing were over such thresholds several times too often. */
+ * are not independent, and what they share by chance would count as evidence. */
 #ifndef FM_COORDINATOR_LEARN_EXPLAIN_H
 #define FM_COORDINATOR_LEARN_EXPLAIN_H
 
