@@ -32,27 +32,12 @@ static void put_own(const fm_explain_plan *p, fm_buf *out)
         fm_buf_put(out, p->photo[i].b, FM_DIGEST_BYTES);
 }
 
-static void put_model(fm_buf *out, const fm_join_model *m)
-{
-    fm_buf_str(out, m->path);
-    fm_buf_put(out, m->sha256.b, FM_DIGEST_BYTES);
-}
-
-static void get_model(fm_reader *in, fm_join_model *m)
-{
-    const uint8_t *sha;
-
-    fm_reader_str(in, m->path, sizeof m->path);
-    if ((sha = fm_reader_get(in, FM_DIGEST_BYTES)))
-        memcpy(m->sha256.b, sha, FM_DIGEST_BYTES);
-}
-
 void fm_explain_plan_encode(const fm_explain_plan *p, fm_buf *out)
 {
     put_own(p, out);
-    put_model(out, &p->detector);
-    put_model(out, &p->landmarks);
-    put_model(out, &p->encoder);
+    fm_join_model_encode(&p->detector, out);
+    fm_join_model_encode(&p->landmarks, out);
+    fm_join_model_encode(&p->encoder, out);
     fm_plan_encode(&p->plan, out);
 }
 
@@ -112,9 +97,9 @@ int fm_explain_plan_decode(const void *bytes, size_t n, fm_explain_plan *out, fm
 
     memset(out, 0, sizeof *out);
     rc = get_own(&in, out, &keys, err);
-    get_model(&in, &out->detector);
-    get_model(&in, &out->landmarks);
-    get_model(&in, &out->encoder);
+    fm_join_model_decode(&in, &out->detector);
+    fm_join_model_decode(&in, &out->landmarks);
+    fm_join_model_decode(&in, &out->encoder);
     if (rc == 0 && in.failed)
         rc = fm_fail(err, -EBADMSG, "explain plan: cut short");
     if (rc == 0)

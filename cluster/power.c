@@ -26,21 +26,6 @@ typedef struct {
     float *codes[FM_POWER_SIZES];           /* f32 [n, code_width] */
 } stage;
 
-static void put_model(fm_buf *out, const fm_join_model *m)
-{
-    fm_buf_str(out, m->path);
-    fm_buf_put(out, m->sha256.b, FM_DIGEST_BYTES);
-}
-
-static void get_model(fm_reader *in, fm_join_model *m)
-{
-    const uint8_t *sha;
-
-    fm_reader_str(in, m->path, sizeof m->path);
-    if ((sha = fm_reader_get(in, FM_DIGEST_BYTES)))
-        memcpy(m->sha256.b, sha, FM_DIGEST_BYTES);
-}
-
 void fm_power_plan_encode(const fm_power_plan *p, fm_buf *out)
 {
     fm_buf_u32(out, MAGIC);
@@ -48,9 +33,9 @@ void fm_power_plan_encode(const fm_power_plan *p, fm_buf *out)
     fm_buf_u32(out, p->seeds);
     for (int i = 0; i < FM_POWER_SIZES; i++)
         fm_buf_f64(out, p->size[i]);
-    put_model(out, &p->detector);
-    put_model(out, &p->landmarks);
-    put_model(out, &p->encoder);
+    fm_join_model_encode(&p->detector, out);
+    fm_join_model_encode(&p->landmarks, out);
+    fm_join_model_encode(&p->encoder, out);
     fm_audit_plan_encode(&p->rows, out);
 }
 
@@ -64,9 +49,9 @@ int fm_power_plan_decode(const void *bytes, size_t n, fm_power_plan *out, fm_err
     out->seeds = fm_reader_u32(&in);
     for (int i = 0; i < FM_POWER_SIZES; i++)
         out->size[i] = fm_reader_f64(&in);
-    get_model(&in, &out->detector);
-    get_model(&in, &out->landmarks);
-    get_model(&in, &out->encoder);
+    fm_join_model_decode(&in, &out->detector);
+    fm_join_model_decode(&in, &out->landmarks);
+    fm_join_model_decode(&in, &out->encoder);
     if (in.failed || magic != MAGIC || out->effect >= FM_PLANT_COUNT || out->seeds < 1 || out->seeds > FM_POWER_SEEDS_MAX)
         return fm_fail(err, -EBADMSG, "not a power plan of this version");
     return fm_audit_plan_decode(in.at, fm_reader_left(&in), &out->rows, err);

@@ -10,7 +10,7 @@
 #define MAGIC 0x4a4d4604u       /* "\4FMJ" */
 #define VERSION 2
 
-static void put_model(const fm_join_model *model, fm_buf *out)
+void fm_join_model_encode(const fm_join_model *model, fm_buf *out)
 {
     fm_buf_str(out, model->path);
     fm_buf_put(out, model->sha256.b, FM_DIGEST_BYTES);
@@ -29,10 +29,10 @@ void fm_join_encode(const fm_join *join, fm_buf *out)
     fm_buf_u64(out, join->epoch);
     fm_buf_str(out, join->store_dir);
     fm_buf_str(out, join->scratch_dir);
-    put_model(&join->detector, out);
-    put_model(&join->landmarks, out);
-    put_model(&join->encoder, out);
-    put_model(&join->mask, out);
+    fm_join_model_encode(&join->detector, out);
+    fm_join_model_encode(&join->landmarks, out);
+    fm_join_model_encode(&join->encoder, out);
+    fm_join_model_encode(&join->mask, out);
     fm_encoding_encode(&join->encoding, out);
     fm_buf_put(out, join->server_key, FM_KEY_BYTES);
     fm_buf_put(out, join->public_key, FM_KEY_BYTES);
@@ -52,7 +52,7 @@ static void get_bytes(fm_reader *in, uint8_t *out, size_t n)
         memcpy(out, b, n);
 }
 
-static void get_model(fm_reader *in, fm_join_model *out)
+void fm_join_model_decode(fm_reader *in, fm_join_model *out)
 {
     fm_reader_str(in, out->path, sizeof out->path);
     get_bytes(in, out->sha256.b, FM_DIGEST_BYTES);
@@ -81,10 +81,10 @@ int fm_join_decode(const void *bytes, size_t n, fm_join *out, fm_err *err)
     j.epoch = fm_reader_u64(&in);
     fm_reader_str(&in, j.store_dir, sizeof j.store_dir);
     fm_reader_str(&in, j.scratch_dir, sizeof j.scratch_dir);
-    get_model(&in, &j.detector);
-    get_model(&in, &j.landmarks);
-    get_model(&in, &j.encoder);
-    get_model(&in, &j.mask);
+    fm_join_model_decode(&in, &j.detector);
+    fm_join_model_decode(&in, &j.landmarks);
+    fm_join_model_decode(&in, &j.encoder);
+    fm_join_model_decode(&in, &j.mask);
     if (fm_encoding_decode(&in, &j.encoding, NULL) != 0)
         in.failed = true;
     get_bytes(&in, j.server_key, FM_KEY_BYTES);

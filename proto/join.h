@@ -37,6 +37,10 @@ typedef struct {
 } fm_join;
 
 /* Append the encoding; sets out->failed when memory runs out. */
+void fm_join_model_encode(const fm_join_model *model, fm_buf *out);
+/* Sets in->failed when it is cut short. */
+void fm_join_model_decode(fm_reader *in, fm_join_model *out);
+/* Append the encoding; sets out->failed when memory runs out. */
 void fm_join_encode(const fm_join *join, fm_buf *out);
 /* Errors: -EBADMSG (not a join file of this version, cut short, damaged). out is written only on success. */
 int fm_join_decode(const void *bytes, size_t n, fm_join *out, fm_err *err);
