@@ -72,6 +72,26 @@ static void the_checker_sees_what_is_wrong(void)
 
 /* --- the page --- */
 
+static void page_says(const char *page, const char *const *said, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strstr(page, said[i]))
+            check_failed(__FILE__, __LINE__, "the page does not say: %s", said[i]);
+}
+
+static void whole_page_says(const char *const *said, size_t n)
+{
+    fixture *x = fixture_make();
+    fixture_extras more;
+    fm_report report = fixture_report(x, &more);
+    char *page = page_of(&report);
+
+    REQUIRE(page != NULL);
+    page_says(page, said, n);
+    free(page);
+    fixture_fini(x);
+}
+
 static void page_is_whole_and_fetches_nothing(void)
 {
     static const char *const said[] = {
@@ -92,9 +112,7 @@ static void page_is_whole_and_fetches_nothing(void)
 
     REQUIRE(page != NULL);
     check_page(page);
-    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
-        if (!strstr(page, said[i]))
-            check_failed(__FILE__, __LINE__, "the page does not say: %s", said[i]);
+    page_says(page, said, sizeof said / sizeof *said);
     CHECK(!strstr(page, "clinic/") && !strstr(page, "alert("));     /* names of photographs are not shown */
     CHECK(!strstr(page, "identifiable") && !strstr(page, "generated"));
     free(page);
@@ -150,17 +168,8 @@ static void people_and_photographs_are_counted(void)
         ">several faces found</th><td>50.0 %</td>", ">Width, pixels</th><td>102<span>101 to 104</span></td>",
         ">Face&#39;s width, pixels</th><td>50<span>", "25.0 and 12.5&#160;%",
     };
-    fixture *x = fixture_make();
-    fixture_extras more;
-    fm_report report = fixture_report(x, &more);
-    char *page = page_of(&report);
 
-    REQUIRE(page != NULL);
-    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
-        if (!strstr(page, said[i]))
-            check_failed(__FILE__, __LINE__, "the page does not say: %s", said[i]);
-    free(page);
-    fixture_fini(x);
+    whole_page_says(said, sizeof said / sizeof *said);
 }
 
 static void explanations_are_told(void)
@@ -169,17 +178,8 @@ static void explanations_are_told(void)
         "<h2>What did the classifier look at?</h2>", "1 of 9 places is over the threshold; hiding row 2, column 2", "What it cannot see",
         "<b>By region.</b>", "Regions over theirs: cheeks.", "Occlusion of parts of the face",
     };
-    fixture *x = fixture_make();
-    fixture_extras more;
-    fm_report report = fixture_report(x, &more);
-    char *page = page_of(&report);
 
-    REQUIRE(page != NULL);
-    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
-        if (!strstr(page, said[i]))
-            check_failed(__FILE__, __LINE__, "the page does not say: %s", said[i]);
-    free(page);
-    fixture_fini(x);
+    whole_page_says(said, sizeof said / sizeof *said);
 }
 
 /* Rows 1 and 6 are called wrongly, with 2/3 and 0.6; photographs 1 and 7 are lines 3 and 9 of the ledger. */
@@ -197,9 +197,7 @@ static void audits_are_told(void)
     char *page = page_of(&report);
 
     REQUIRE(page != NULL);
-    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
-        if (!strstr(page, said[i]))
-            check_failed(__FILE__, __LINE__, "the page does not say: %s", said[i]);
+    page_says(page, said, sizeof said / sizeof *said);
     CHECK_INT(occurrences(page, "Take care."), 1);
     CHECK(!strstr(page, "Null studies whose"));
     free(page);
